@@ -1,0 +1,98 @@
+package rack
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+)
+
+// Op is the verb of a command.
+type Op string
+
+// The verbs carried out so far. Others of the contract are answered with CodeUnsupported.
+const (
+	OpEnergise      Op = "outlet.energise"
+	OpCut           Op = "outlet.cut"
+	OpCycle         Op = "outlet.cycle"
+	OpIdentify      Op = "identify"
+	OpGet           Op = "cmd.get"
+	OpList          Op = "cmd.list"
+	OpCancel        Op = "cmd.cancel"
+	OpJournalAccept Op = "journal.accept" // local socket only
+)
+
+// MovesPower tells whether carrying out the verb can write an actuator.
+func (o Op) MovesPower() bool { return o == OpEnergise || o == OpCut || o == OpCycle }
+
+// OnlyLowers tells whether the verb can only lower power.
+func (o Op) OnlyLowers() bool { return o == OpCut }
+
+// AddsPower tells whether the verb raises power at some point.
+func (o Op) AddsPower() bool { return o == OpEnergise || o == OpCycle }
+
+// Hash is the SHA-256 of a command's payload exactly as received.
+type Hash [sha256.Size]byte
+
+// HashOf hashes a payload.
+func HashOf(payload []byte) Hash { return sha256.Sum256(payload) }
+
+// MarshalText writes lower-case hexadecimal.
+func (h Hash) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(h[:])), nil }
+
+// UnmarshalText is the reverse of MarshalText.
+func (h *Hash) UnmarshalText(b []byte) error {
+	if len(b) != 2*sha256.Size {
+		return hex.ErrLength
+	}
+	_, err := hex.Decode(h[:], b)
+	return err
+}
+
+// Origin is how a command came in.
+type Origin string
+
+// The ways in.
+const (
+	OriginMQTT  Origin = "mqtt"
+	OriginLocal Origin = "local" // unix socket; Issuer is "uid:N"
+	OriginAgent Origin = "agent" // the agent's own, Issuer "local/..."
+)
+
+// Args are the arguments of all verbs.
+type Args struct {
+	ID        string  `json:"id,omitempty"`         // cmd.get, cmd.cancel: the other command
+	N         int     `json:"n,omitempty"`          // cmd.list: how many
+	DeadlineS float64 `json:"deadline_s,omitempty"` // bounds the end, from acceptance
+	OffS      float64 `json:"off_s,omitempty"`      // outlet.cycle: open at least this long (never below the minimum off time)
+	Force     bool    `json:"force,omitempty"`
+	Reason    string  `json:"reason,omitempty"` // journal.accept
+}
+
+// If are preconditions; a command that carries one the agent cannot judge is rejected.
+type If struct {
+	Gen   *int64 `json:"gen,omitempty"`
+	State string `json:"state,omitempty"`
+}
+
+// Command is a decoded command. It is stored in the journal as it is.
+type Command struct {
+	ID       string    `json:"id"`
+	Op       Op        `json:"op"`
+	Target   Target    `json:"target"`
+	Args     Args      `json:"args"`
+	Exp      time.Time `json:"exp"` // start of the first step, wall time
+	Issuer   string    `json:"iss,omitempty"`
+	Issued   time.Time `json:"iat,omitzero"`
+	Seq      int64     `json:"seq,omitempty"`
+	Aud      string    `json:"aud,omitempty"`
+	AudBoot  string    `json:"aud_boot,omitempty"`
+	If       *If       `json:"if,omitempty"`
+	Dry      bool      `json:"dry,omitempty"`
+	Why      string    `json:"why,omitempty"`
+	Origin   Origin    `json:"origin"`
+	Signed   bool      `json:"signed,omitempty"` // an identity stands behind Issuer
+	Hash     Hash      `json:"hash"`
+	Received time.Time `json:"received"` // carries the monotonic clock until it is stored
+	// StartBy is Exp turned into the monotonic clock on receipt; never stored, never moved afterwards.
+	StartBy time.Time `json:"-"`
+}

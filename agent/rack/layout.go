@@ -1,0 +1,161 @@
+package rack
+
+import "time"
+
+// Class says how much a load's life is worth.
+type Class string
+
+// The load classes: ASICs are interruptible, GPU servers firm.
+const (
+	ClassASIC Class = "asic"
+	ClassGPU  Class = "gpu"
+)
+
+// Firm tells whether loads of this class must never lose power by the agent's doing without proof.
+func (c Class) Firm() bool { return c != ClassASIC }
+
+// Wiring says how sure it is that an outlet feeds the node the configuration names.
+type Wiring string
+
+// The three degrees of wiring (invariant S11).
+const (
+	WiringProven   Wiring = "proven"   // measured: the node was changed and exactly this outlet moved
+	WiringDeclared Wiring = "declared" // the configuration says so beside the board's serial
+	WiringUnproven Wiring = "unproven" // counts as firm
+)
+
+// PowerReturn is what a node gets when mains power comes back.
+type PowerReturn string
+
+// The choices of on_power_return.
+const (
+	ReturnHold    PowerReturn = "hold"
+	ReturnRestore PowerReturn = "restore"
+)
+
+// Feed is one level of the supply tree. Amperes are per line.
+type Feed struct {
+	Name       string
+	Parent     string   // empty at the top
+	Lines      []string // "L1", "L2", "L3"; one line is line to neutral, two are line to line
+	VoltsV     float64  // nominal voltage across a load on these lines
+	RatingA    float64  // breaker rating per line
+	Continuous float64  // usable share of the rating, 0.8 unless IEC or 100 %-rated
+	ShareA     float64  // where the level is shared with other agents: what this agent may use; 0 = not shared
+}
+
+// LimitA is what the agent's loads may draw on each line of this level: the continuous limit, or the share.
+func (f Feed) LimitA() float64 {
+	limit := f.RatingA * f.Continuous
+	if f.ShareA > 0 && f.ShareA < limit {
+		return f.ShareA
+	}
+	return limit
+}
+
+// Outlet is one outlet of a PDU.
+type Outlet struct {
+	ID      OutletID
+	Feed    string  // feed of the bank it hangs on
+	RatingA float64 // of the socket and its relay
+	Metered bool
+	NoiseW  float64 // what the meter shows with nothing plugged in, from the model or the calibration
+}
+
+// PDU is whatever offers outlets and meters.
+type PDU struct {
+	Name     string
+	Model    string
+	Serial   string        // of the board, as the configuration names it; empty means identity: none
+	Bus      string        // the bus its relay bank hangs on; actions on one bus go through one lane
+	Settling time.Duration // of its meters after a load change
+	Period   time.Duration // between two samples of an outlet
+	Outlets  []Outlet
+}
+
+// Node is something fed by one or more outlets.
+type Node struct {
+	Name          string
+	Class         Class
+	Outlets       []OutletID
+	MaxW          float64       // reservation while nothing better is known
+	SurgeW        float64       // extra while starting
+	SurgeFor      time.Duration // how long the surge lasts
+	MinOff        time.Duration // off at least this long before it may be energised
+	OnPowerReturn PowerReturn
+	Wiring        Wiring // as the configuration says; a serial that differs makes it unproven
+}
+
+// Layout is the rack as configured. It never changes while the agent runs.
+type Layout struct {
+	Site, Agent string
+	Stagger     time.Duration // between two energisings of one feed
+	Feeds       []Feed
+	PDUs        []PDU
+	Nodes       []Node
+}
+
+// Feed finds a feed by name.
+func (l *Layout) Feed(name string) (Feed, bool) {
+	for _, f := range l.Feeds {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return Feed{}, false
+}
+
+// PDU finds a PDU by name.
+func (l *Layout) PDU(name string) (PDU, bool) {
+	for _, p := range l.PDUs {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return PDU{}, false
+}
+
+// Outlet finds an outlet.
+func (l *Layout) Outlet(id OutletID) (Outlet, bool) {
+	p, ok := l.PDU(id.PDU)
+	if !ok || id.N < 1 || id.N > len(p.Outlets) {
+		return Outlet{}, false
+	}
+	return p.Outlets[id.N-1], true
+}
+
+// Node finds a node by name.
+func (l *Layout) Node(name string) (Node, bool) {
+	for _, n := range l.Nodes {
+		if n.Name == name {
+			return n, true
+		}
+	}
+	return Node{}, false
+}
+
+// NodeOf finds the node an outlet feeds.
+func (l *Layout) NodeOf(id OutletID) (Node, bool) {
+	for _, n := range l.Nodes {
+		for _, o := range n.Outlets {
+			if o == id {
+				return n, true
+			}
+		}
+	}
+	return Node{}, false
+}
+
+// Levels lists the feed and all its parents, nearest first.
+func (l *Layout) Levels(feed string) []Feed {
+	var out []Feed
+	for range l.Feeds { // at most every feed once, even if a cycle slipped through the check
+		f, ok := l.Feed(feed)
+		if !ok {
+			break
+		}
+		out = append(out, f)
+		feed = f.Parent
+	}
+	return out
+}

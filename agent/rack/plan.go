@@ -1,0 +1,96 @@
+package rack
+
+import "time"
+
+// Verb is what one step does to one outlet.
+type Verb string
+
+// The verbs of steps.
+const (
+	DoCut      Verb = "cut"
+	DoEnergise Verb = "energise"
+	DoIdentify Verb = "identify"
+)
+
+// FeedLoad is what one level of the feed carries in a plan, by reservation, after the step.
+type FeedLoad struct {
+	Feed   string  `json:"feed"`
+	W      float64 `json:"w"`       // sum of reservations and surges below this level
+	A      float64 `json:"a"`       // on its most loaded line
+	LimitA float64 `json:"limit_a"` // continuous limit or share
+}
+
+// Step is one action of a plan with the proof it needs and the time it has.
+type Step struct {
+	Do      Verb       `json:"do"`
+	On      OutletID   `json:"on"`
+	Proof   string     `json:"proof"`             // in words, what settles it
+	LimitMS int64      `json:"limit_ms"`          // from its start to settled
+	WaitMS  int64      `json:"wait_ms,omitempty"` // at least this long after the step before it settled
+	Undo    string     `json:"undo,omitempty"`    // in words; empty: none
+	BeforeW *float64   `json:"before_w"`          // watts when planned; null: not measured
+	Feeds   []FeedLoad `json:"feeds,omitempty"`
+	Hot     bool       `json:"hot,omitempty"` // the load was running when planned
+}
+
+// Limit is LimitMS as a duration.
+func (s Step) Limit() time.Duration { return time.Duration(s.LimitMS) * time.Millisecond }
+
+// Wait is WaitMS as a duration.
+func (s Step) Wait() time.Duration { return time.Duration(s.WaitMS) * time.Millisecond }
+
+// TargetPlan is the part of a plan that concerns one target; its steps run in order.
+type TargetPlan struct {
+	Target Target `json:"t"`
+	Node   string `json:"node,omitempty"` // empty: the outlet feeds no configured node
+	Steps  []Step `json:"steps"`
+}
+
+// Plan is what a command will do. power.Plan is the only maker of plans, the journal the only store.
+type Plan struct {
+	Command    string       `json:"id"`
+	Made       time.Time    `json:"made"`
+	DeadlineMS int64        `json:"deadline_ms"` // from acceptance; no step begins after it
+	Targets    []TargetPlan `json:"targets"`
+}
+
+// Deadline is DeadlineMS as a duration.
+func (p Plan) Deadline() time.Duration { return time.Duration(p.DeadlineMS) * time.Millisecond }
+
+// Refusal is a rejected command or target: a stable code, and words a person can act on.
+type Refusal struct {
+	Code Code
+	Text string
+	// Earliest is when the same command could be taken, where that is known.
+	Earliest time.Time
+}
+
+// Error lets a Refusal travel as an error.
+func (r *Refusal) Error() string { return string(r.Code) + ": " + r.Text }
+
+// OrderKind is what a settled command leaves in force until released.
+type OrderKind string
+
+// The orders of the contract.
+const (
+	OrderLimit   OrderKind = "limit"
+	OrderCurtail OrderKind = "curtail"
+	OrderDrain   OrderKind = "drain"
+	OrderLock    OrderKind = "lock"
+)
+
+// Order outlives the command that left it.
+type Order struct {
+	Kind    OrderKind `json:"kind"`
+	Target  Target    `json:"target"`
+	Value   float64   `json:"value,omitempty"`
+	Until   time.Time `json:"until,omitzero"`
+	Command string    `json:"id"`
+}
+
+// Approval is a second person's word on a waiting command.
+type Approval struct {
+	By     string    `json:"by"`
+	Sha256 Hash      `json:"sha256"`
+	At     time.Time `json:"at"`
+}
