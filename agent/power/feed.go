@@ -1,0 +1,147 @@
+package power
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"rackagent/agent/rack"
+)
+
+// voltageMargin lowers the nominal voltage when watts are turned into amperes: supply may sag by 5 % while a
+// constant-power load draws more current (EN 50160 allows -10 %, arbitrary half of it).
+const voltageMargin = 0.95
+
+// Reservation is what a node counts for at every level of its feed: 0 only when proven off; else the configured
+// maximum, or the measured maximum of the last minute where that is higher; plus its surge while it starts.
+func (s *Snapshot) Reservation(n rack.Node, now time.Time) float64 {
+	v := s.Nodes[n.Name]
+	if !v.Starting && s.ProvenOff(n) {
+		return 0
+	}
+	w := max(n.MaxW, v.PeakW)
+	if v.Starting || now.Before(v.SurgeUntil) {
+		w += n.SurgeW
+	}
+	return w
+}
+
+// loadAfter sums every level that the node's outlets hang on, as if the node were started now.
+func (s *Snapshot) loadAfter(n rack.Node, starting bool, now time.Time) []rack.FeedLoad {
+	var out []rack.FeedLoad
+	for _, level := range s.levelsOf(n) {
+		out = append(out, s.levelLoad(level, n.Name, starting, now))
+	}
+	return out
+}
+
+// levelsOf lists every feed above any outlet of the node, once, nearest first.
+func (s *Snapshot) levelsOf(n rack.Node) []rack.Feed {
+	var out []rack.Feed
+	for _, id := range n.Outlets {
+		o, ok := s.Layout.Outlet(id)
+		if !ok {
+			continue
+		}
+		for _, f := range s.Layout.Levels(o.Feed) {
+			if !slices.ContainsFunc(out, func(g rack.Feed) bool { return g.Name == f.Name }) {
+				out = append(out, f)
+			}
+		}
+	}
+	return out
+}
+
+// levelLoad counts every node below a level once and whole on each line that any of its outlets is connected to.
+// A line-to-line load counts on both lines.
+func (s *Snapshot) levelLoad(level rack.Feed, starts string, starting bool, now time.Time) rack.FeedLoad {
+	amps := make(map[string]float64)
+	load := rack.FeedLoad{Feed: level.Name, LimitA: level.LimitA()}
+	for _, n := range s.Layout.Nodes {
+		w := s.Reservation(n, now)
+		if n.Name == starts && starting {
+			w = max(n.MaxW, s.Nodes[n.Name].PeakW) + n.SurgeW
+		}
+		lines := s.linesBelow(n, level.Name)
+		if len(lines) == 0 {
+			continue
+		}
+		load.W += w
+		for line, volts := range lines {
+			amps[line] += w / (volts * voltageMargin)
+		}
+	}
+	for _, a := range amps {
+		load.A = max(load.A, a)
+	}
+	return load
+}
+
+// linesBelow gives the lines the node loads at a level, each with the lowest nominal voltage it is fed at.
+func (s *Snapshot) linesBelow(n rack.Node, level string) map[string]float64 {
+	lines := make(map[string]float64)
+	for _, id := range n.Outlets {
+		o, ok := s.Layout.Outlet(id)
+		if !ok {
+			continue
+		}
+		chain := s.Layout.Levels(o.Feed)
+		if !slices.ContainsFunc(chain, func(f rack.Feed) bool { return f.Name == level }) {
+			continue
+		}
+		bank := chain[0]
+		for _, line := range bank.Lines {
+			if v, seen := lines[line]; !seen || bank.VoltsV < v {
+				lines[line] = bank.VoltsV
+			}
+		}
+	}
+	return lines
+}
+
+// overLimit refuses a start that would take a level of the feed, or the outlet itself, above its continuous
+// limit (S2). Levels that are above it already refuse every start below them.
+func (s *Snapshot) overLimit(n rack.Node, on rack.OutletID, now time.Time) *rack.Refusal {
+	for _, l := range s.loadAfter(n, true, now) {
+		if l.A > l.LimitA {
+			return &rack.Refusal{Code: rack.CodeLimitExceeded, Text: fmt.Sprintf(
+				"feed %s would carry %.1f A of reservations (%.0f W), its continuous limit is %.1f A", l.Feed, l.A, l.W, l.LimitA)}
+		}
+	}
+	o, ok := s.Layout.Outlet(on)
+	if !ok {
+		return nil
+	}
+	bank, ok := s.Layout.Feed(o.Feed)
+	if !ok {
+		return &rack.Refusal{Code: rack.CodeLimitExceeded, Text: "outlet " + on.String() + " has no feed, so its limit is not known"}
+	}
+	if a := (max(n.MaxW, s.Nodes[n.Name].PeakW) + n.SurgeW) / (bank.VoltsV * voltageMargin); a > o.RatingA {
+		return &rack.Refusal{Code: rack.CodeLimitExceeded, Text: fmt.Sprintf(
+			"outlet %s would carry %.1f A, it is rated %.1f A", on, a, o.RatingA)}
+	}
+	return nil
+}
+
+// peak keeps the maximum of the last minute in six buckets of ten seconds.
+type peak struct {
+	buckets [6]float64
+	slot    int64
+}
+
+const bucket = 10 * time.Second
+
+// add notes a value and gives the maximum. Slots are counted from the machine's start.
+func (p *peak) add(since time.Duration, w float64) float64 {
+	slot := int64(since / bucket)
+	for ; p.slot < slot; p.slot++ {
+		p.buckets[(p.slot+1)%int64(len(p.buckets))] = 0
+		if slot-p.slot > int64(len(p.buckets)) { // away for more than a minute: all are old
+			p.buckets = [6]float64{}
+			p.slot = slot - 1
+		}
+	}
+	i := slot % int64(len(p.buckets))
+	p.buckets[i] = max(p.buckets[i], w)
+	return slices.Max(p.buckets[:])
+}

@@ -1,0 +1,188 @@
+package power
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rackagent/agent/rack"
+)
+
+// Journal keeps records. done is called once, from any goroutine, when they are on disk or will not be.
+type Journal interface {
+	Submit(recs []rack.Record, done func(error))
+}
+
+// Opts are the loop's partners. None of these calls may block.
+type Opts struct {
+	Layout  *rack.Layout
+	Words   Words
+	Relays  map[string]Relays // by PDU
+	Journal Journal
+	Report  func(rack.Outcome) // to the desk
+	Sample  func(pdu string)   // to poll
+	Event   func(rack.Event)
+	Alarm   func(rack.Alarm)
+	Log     *slog.Logger
+
+	// What the journal held at the start.
+	Orders     []rack.Order
+	Records    []rack.Record // withdrawals and wiring
+	Unfinished []rack.Entry
+}
+
+// Loop owns the Machine. It takes inputs one by one, hands the actions out and never waits for any of them.
+type Loop struct {
+	o        Opts
+	machine  *Machine
+	lanes    map[string]*lane // by bus
+	buses    map[string]string
+	snapshot atomic.Pointer[Snapshot]
+	born     time.Time
+	turned   atomic.Int64 // of the last turn, nanoseconds since born on the monotonic clock
+
+	mu    sync.Mutex
+	inbox []Input
+	wake  chan struct{} // 1: a wake-up that is not yet taken is enough
+}
+
+// Times of the loop.
+const (
+	busyTick = 20 * time.Millisecond // while a command is under way; a tenth of the shortest wait
+	idleTick = time.Second           // shows the watchdog that the loop turns
+	slowTurn = 50 * time.Millisecond // a longer turn is an event
+)
+
+// NewLoop builds the loop and its lanes, one per bus. Nothing runs until Run.
+func NewLoop(o Opts) *Loop {
+	now := time.Now()
+	l := &Loop{
+		o: o, machine: New(now, o.Layout, o.Words, o.Orders, o.Records), lanes: make(map[string]*lane),
+		buses: make(map[string]string), born: now, wake: make(chan struct{}, 1),
+	}
+	l.snapshot.Store(l.machine.Snapshot(now))
+	for _, p := range o.Layout.PDUs {
+		ln := l.lanes[p.Bus]
+		if ln == nil {
+			ln = newLane(l.Snapshot, l.Tell)
+			l.lanes[p.Bus] = ln
+		}
+		ln.relays[p.Name] = o.Relays[p.Name]
+		l.buses[p.Name] = p.Bus
+	}
+	if len(o.Unfinished) > 0 {
+		l.Tell(Unfinished(o.Unfinished))
+	}
+	return l
+}
+
+// Tell gives the loop an input and returns at once. The inbox has no bound of its own: its writers have (each poller
+// and lane has one answer outstanding, the desk a bounded queue).
+func (l *Loop) Tell(in Input) {
+	l.mu.Lock()
+	l.inbox = append(l.inbox, in)
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Snapshot is what the loop knew after its last turn, with the present as its moment.
+func (l *Loop) Snapshot() *Snapshot {
+	s := *l.snapshot.Load()
+	s.At = time.Now()
+	return &s
+}
+
+// Plan judges a command from the newest snapshot.
+func (l *Loop) Plan(now time.Time, c rack.Command) (rack.Plan, *rack.Refusal) {
+	s := *l.snapshot.Load()
+	s.At = now
+	return Plan(now, &s, c)
+}
+
+// Start hands over an accepted command whose plan is on disk.
+func (l *Loop) Start(c rack.Command, p rack.Plan) { l.Tell(Accepted{Command: c, Plan: p}) }
+
+// Cancel asks that a command stops before its next step.
+func (l *Loop) Cancel(id string) { l.Tell(Cancel{ID: id}) }
+
+// Turned is when the loop last turned, for the watchdog.
+func (l *Loop) Turned() time.Time { return l.born.Add(time.Duration(l.turned.Load())) }
+
+// Run turns until ctx ends. The writes in flight are finished; nothing further is begun, and no outlet is moved on
+// the way out.
+func (l *Loop) Run(ctx context.Context) error {
+	var lanes sync.WaitGroup
+	for _, ln := range l.lanes {
+		lanes.Go(func() { ln.run(ctx) })
+	}
+	defer lanes.Wait()
+	timer := time.NewTimer(idleTick)
+	defer timer.Stop()
+	for {
+		timer.Reset(l.tick())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.wake:
+		case <-timer.C:
+			l.Tell(Tick{})
+		}
+		l.turn()
+	}
+}
+
+func (l *Loop) tick() time.Duration {
+	if l.machine.Busy() {
+		return busyTick
+	}
+	return idleTick
+}
+
+// turn works off what is in the inbox now.
+func (l *Loop) turn() {
+	began := time.Now()
+	l.mu.Lock()
+	inbox := l.inbox
+	l.inbox = nil
+	l.mu.Unlock()
+	for _, in := range inbox {
+		now := time.Now()
+		actions := l.machine.Step(now, in)
+		l.snapshot.Store(l.machine.Snapshot(now)) // before the lanes see the actions: the guard judges from it
+		for _, a := range actions {
+			l.hand(a)
+		}
+	}
+	now := time.Now()
+	l.turned.Store(int64(now.Sub(l.born)))
+	if d := now.Sub(began); d > slowTurn {
+		l.o.Event(rack.Event{Kind: rack.EventSlowTurn, Severity: rack.Warn, At: now, Reason: d.String(), Text: "a turn of the power loop took " + d.String()})
+	}
+}
+
+// hand gives an action to its owner.
+func (l *Loop) hand(a Action) {
+	switch a := a.(type) {
+	case Switch:
+		l.lanes[l.buses[a.Outlet.PDU]].put(a)
+	case TakeOver:
+		l.lanes[l.buses[a.PDU]].put(a)
+	case Abort:
+		l.lanes[l.buses[a.Outlet.PDU]].abort(a.Token)
+	case Keep:
+		l.o.Journal.Submit([]rack.Record{a.Record}, func(err error) { l.Tell(Recorded{Token: a.Token, Err: err}) })
+	case Report:
+		l.o.Report(a.Outcome)
+	case Sample:
+		l.o.Sample(a.PDU)
+	case Emit:
+		l.o.Event(a.Event)
+	case Raise:
+		l.o.Alarm(a.Alarm)
+	}
+}

@@ -1,0 +1,349 @@
+package power
+
+import (
+	"slices"
+	"time"
+
+	"rackagent/agent/rack"
+)
+
+// Words finds the two register words that hold a bank as it stands: closed[i] is outlet i+1.
+type Words func(pdu string, closed []bool) (latch, direction uint16, err error)
+
+// Machine is the state of all accepted commands and of the outlets they touch. It has one owner, the loop; it reads
+// no clock and does nothing but answer each input with actions.
+type Machine struct {
+	world Snapshot
+	words Words
+	born  time.Time
+	peaks map[string]*peak
+
+	jobs    []*job // unfinished commands, oldest first
+	token   uint64
+	waiting map[uint64]*target // lane and journal answers outstanding
+	ending  map[uint64]rack.Outcome
+
+	energised map[string]time.Time   // by top feed: when the last energise was handed over or taken
+	inFlight  map[string]uint64      // by top feed: the energise the lane has not answered yet
+	takeOvers map[string]uint64      // by PDU: the bank is being brought under control
+	over      map[string]bool        // levels found above their limit
+	expect    map[rack.OutletID]bool // where each relay was last known to stand: true closed
+
+	out []Action
+}
+
+// job is one command under way.
+type job struct {
+	cmd      rack.Command
+	span     time.Duration
+	deadline time.Time // asked for: span from acceptance; else span from the first step, which exp bounds
+	targets  []*target
+	n        int  // states published so far
+	begun    bool // the first step of any target began
+	ended    bool // the terminal result is with the journal
+}
+
+// target is the part of a job on one node or outlet.
+type target struct {
+	job      *job
+	plan     rack.TargetPlan
+	keys     []string // what it contends for
+	next     int      // step that is under way or comes next
+	current  *switching
+	steps    []rack.StepResult
+	stepDone time.Time // when the step before settled
+	stop     *verdict  // ends with this instead of going on to the next step
+	abandon  bool      // with stop: does not wait for the watts of a write that has answered
+	weakest  *verdict  // the weakest proof of the steps so far, where it is less than settled
+	result   *rack.TargetResult
+	changed  bool
+	found    *rack.Entry // found unfinished at the start: judged, never continued
+	until    time.Time   // the judgement does not wait longer than this
+}
+
+// New builds a machine for a rack. Withdrawn outlets come from the journal.
+func New(now time.Time, layout *rack.Layout, words Words, orders []rack.Order, records []rack.Record) *Machine {
+	m := &Machine{
+		world: Snapshot{
+			At: now, Layout: layout, Outlets: make(map[rack.OutletID]OutletView), Boards: make(map[string]BoardView),
+			Nodes: make(map[string]NodeView), Orders: orders,
+		},
+		words: words, born: now,
+		peaks: make(map[string]*peak), waiting: make(map[uint64]*target), ending: make(map[uint64]rack.Outcome),
+		energised: make(map[string]time.Time), inFlight: make(map[string]uint64), takeOvers: make(map[string]uint64),
+		over: make(map[string]bool), expect: make(map[rack.OutletID]bool),
+	}
+	for _, p := range layout.PDUs {
+		for _, o := range p.Outlets {
+			m.world.Outlets[o.ID] = OutletView{}
+		}
+	}
+	for _, r := range records {
+		m.remember(r)
+	}
+	return m
+}
+
+// remember takes over what an earlier life learnt about an outlet.
+func (m *Machine) remember(r rack.Record) {
+	v, ok := m.world.Outlets[r.Outlet]
+	if !ok {
+		return
+	}
+	switch {
+	case r.Kind == rack.RecordWithdraw:
+		v.Withdrawn = r.Reason
+	case r.Kind == rack.RecordWiring && r.Wiring == rack.WiringUnproven:
+		v.Unproven = r.Reason
+	}
+	m.world.Outlets[r.Outlet] = v
+}
+
+// Snapshot is a copy of what is known now.
+func (m *Machine) Snapshot(now time.Time) *Snapshot { return m.world.clone(now) }
+
+// Step takes one input at a time now and returns what is to be done. Actions are to be carried out in their order.
+func (m *Machine) Step(now time.Time, in Input) []Action {
+	m.world.At = now
+	m.out = nil
+	switch in := in.(type) {
+	case Readings:
+		m.observe(now, in)
+	case Identified:
+		m.identify(now, in)
+	case Accepted:
+		m.accept(now, in)
+	case Cancel:
+		m.cancel(in.ID)
+	case Unfinished:
+		m.adopt(now, in)
+	case Switched:
+		m.switched(now, in)
+	case Recorded:
+		m.recorded(now, in)
+	case Tick:
+	}
+	m.advance(now)
+	return m.out
+}
+
+func (m *Machine) do(a Action) { m.out = append(m.out, a) }
+
+func (m *Machine) nextToken() uint64 {
+	m.token++
+	return m.token
+}
+
+// accept queues a command behind what already runs on the same nodes and outlets. One that only lowers power
+// ends every power-adding one before it on an interruptible node.
+func (m *Machine) accept(now time.Time, in Accepted) {
+	j := &job{cmd: in.Command, span: in.Plan.Deadline(), n: 1}
+	if in.Command.Args.DeadlineS > 0 {
+		j.deadline = now.Add(j.span)
+	}
+	for _, tp := range in.Plan.Targets {
+		t := &target{job: j, plan: tp, keys: m.keysOf(tp)}
+		if in.Command.Op.OnlyLowers() {
+			m.supersede(t)
+		}
+		j.targets = append(j.targets, t)
+	}
+	m.jobs = append(m.jobs, j)
+}
+
+// keysOf names what a target contends for: its node, or outlets that feed none.
+func (m *Machine) keysOf(tp rack.TargetPlan) []string {
+	var keys []string
+	for _, st := range tp.Steps {
+		key := st.On.String()
+		if n, ok := m.world.Layout.NodeOf(st.On); ok {
+			key = n.Name
+		}
+		if !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// supersede ends older power-adding work on the same interruptible node: what is in flight is read back, nothing
+// further begins. On firm nodes the order of arrival stands.
+func (m *Machine) supersede(by *target) {
+	if n, ok := m.world.Layout.Node(by.plan.Node); !ok || n.Class.Firm() {
+		return
+	}
+	for _, j := range m.jobs {
+		for _, t := range j.targets {
+			if t.result == nil && t.found == nil && j.cmd.Op.AddsPower() && overlap(t.keys, by.keys) {
+				m.stopTarget(t, verdict{
+					state: rack.StateCancelled, code: rack.CodeSuperseded,
+					text: "command " + by.job.cmd.ID + " lowers the power of the same node",
+				})
+			}
+		}
+	}
+}
+
+func overlap(a, b []string) bool {
+	return slices.ContainsFunc(a, func(k string) bool { return slices.Contains(b, k) })
+}
+
+// stopTarget ends a target now, or as soon as its write in flight has answered.
+func (m *Machine) stopTarget(t *target, v verdict) {
+	if t.stop != nil {
+		return
+	}
+	t.stop, t.abandon = &v, true
+	if w := t.current; w != nil && (w.state == stageWriting || w.state == stageTakeOver) {
+		m.do(Abort{Token: w.token, Outlet: w.step.On})
+		return
+	}
+	m.endTarget(t, v)
+}
+
+// cancel stops a command before its next step and undoes nothing.
+func (m *Machine) cancel(id string) {
+	for _, j := range m.jobs {
+		if j.cmd.ID != id || j.ended {
+			continue
+		}
+		for _, t := range j.targets {
+			last := t.next == len(t.plan.Steps)-1
+			if t.result == nil && t.found == nil && (t.current == nil || !last) {
+				m.cancelTarget(t)
+			}
+		}
+	}
+}
+
+// cancelTarget lets a step that has begun come to its end.
+func (m *Machine) cancelTarget(t *target) {
+	v := verdict{state: rack.StateCancelled, code: rack.CodeCancelled, text: "cancelled before its next step"}
+	if t.current != nil && t.current.state >= stageTakeOver {
+		t.stop = &v
+		return
+	}
+	m.endTarget(t, v)
+}
+
+// advance moves every target as far as it goes now, in order of arrival.
+func (m *Machine) advance(now time.Time) {
+	busy := make(map[string]bool)
+	for _, j := range m.jobs {
+		for _, t := range j.targets {
+			if t.result != nil {
+				continue
+			}
+			if free := !slices.ContainsFunc(t.keys, func(k string) bool { return busy[k] }); free {
+				m.advanceTarget(now, t)
+			}
+			if t.result == nil {
+				m.expire(now, t)
+			}
+			if t.result == nil {
+				for _, k := range t.keys {
+					busy[k] = true
+				}
+			}
+		}
+		m.publish(now, j)
+	}
+	m.jobs = slices.DeleteFunc(m.jobs, func(j *job) bool { return j.ended })
+}
+
+// late tells whether no further step may begin.
+func (j *job) late(now time.Time) bool { return !j.deadline.IsZero() && !now.Before(j.deadline) }
+
+// start notes that the first step of the command begins now.
+func (j *job) start(now time.Time) {
+	if !j.begun && j.deadline.IsZero() {
+		j.deadline = now.Add(j.span)
+	}
+	j.begun = true
+}
+
+// expire ends a target that could not begin in time.
+func (m *Machine) expire(now time.Time, t *target) {
+	j := t.job
+	switch {
+	case t.found != nil || (t.current != nil && t.current.state != stageReady):
+	case !j.begun && !now.Before(j.cmd.StartBy):
+		m.endTarget(t, verdict{state: rack.StateExpired, code: rack.CodeExpired, text: "no step could begin before exp"})
+	case j.late(now):
+		m.endTarget(t, verdict{state: rack.StateFailed, code: rack.CodeExpired, text: "the deadline passed before the next step could begin"})
+	}
+}
+
+// advanceTarget runs the target's steps one after the other.
+func (m *Machine) advanceTarget(now time.Time, t *target) {
+	if t.found != nil {
+		m.judge(now, t)
+		return
+	}
+	if t.current == nil {
+		m.begin(now, t)
+		return
+	}
+	switch t.current.state {
+	case stageReady:
+		m.goOn(now, t)
+		return
+	case stageRecord:
+		m.overdue(now, t)
+		return
+	case stageSettling:
+	default:
+		return
+	}
+	v, sample := t.current.settle(now, &m.world)
+	if sample {
+		m.do(Sample{PDU: t.current.step.On.PDU})
+	}
+	if v != nil {
+		m.stepEnded(now, t, *v)
+	}
+}
+
+// stepEnded books a step's verdict and goes on to the next step, or ends the target.
+func (m *Machine) stepEnded(now time.Time, t *target, v verdict) {
+	st := t.current.step
+	t.steps = append(t.steps, t.current.result)
+	t.current, t.changed = nil, true
+	m.learn(now, t, st, v)
+	proven := v.state == rack.StateSucceeded || v.state == rack.StateConfirmed
+	switch {
+	case !proven:
+		m.endTarget(t, v)
+	case t.next+1 == len(t.plan.Steps):
+		m.endTarget(t, t.conclude(v))
+	case t.stop != nil:
+		m.endTarget(t, *t.stop)
+	default:
+		if v.state == rack.StateConfirmed {
+			t.weakest = &v
+		}
+		t.next++
+		t.stepDone = now
+	}
+}
+
+// conclude is the verdict of a target whose last step is proven: the weakest of its steps.
+func (t *target) conclude(v verdict) verdict {
+	if v.state == rack.StateSucceeded && t.weakest != nil {
+		return *t.weakest
+	}
+	return v
+}
+
+// endTarget fixes the target's result.
+func (m *Machine) endTarget(t *target, v verdict) {
+	if t.result != nil {
+		return
+	}
+	if t.current != nil {
+		t.steps = append(t.steps, t.current.result)
+		t.current = nil
+	}
+	t.result = &rack.TargetResult{Target: t.plan.Target, State: v.state, Code: v.code, Text: v.text, Recovered: t.found != nil && v.state == rack.StateSucceeded, Steps: t.steps}
+	t.changed = true
+}

@@ -1,0 +1,196 @@
+package power
+
+import (
+	"fmt"
+	"time"
+
+	"rackagent/agent/rack"
+)
+
+// observe takes a batch of readings. Control comes first: what relays read means something else once their bank
+// is out of control.
+func (m *Machine) observe(now time.Time, batch []rack.Reading) {
+	for _, r := range batch {
+		if r.Point.Quantity == rack.Control {
+			m.observeControl(now, r)
+		}
+	}
+	for _, r := range batch {
+		o := rack.OutletID{PDU: r.Point.Device, N: r.Point.Index}
+		v, ok := m.world.Outlets[o]
+		if !ok {
+			continue
+		}
+		switch r.Point.Quantity {
+		case rack.PowerW:
+			v.W = newer(v.W, r)
+		case rack.ApparentV:
+			v.VA = newer(v.VA, r)
+		case rack.Relay:
+			v = m.observeRelay(o, v, r)
+		}
+		m.world.Outlets[o] = v
+	}
+	m.observePeaks(now)
+	m.observeLimits(now)
+}
+
+// newer keeps the later of two readings: a poll that began before a write does not undo what the write read back.
+func newer(old, r rack.Reading) rack.Reading {
+	if r.At.Before(old.At) {
+		return old
+	}
+	return r
+}
+
+func (m *Machine) observeRelay(o rack.OutletID, v OutletView, r rack.Reading) OutletView {
+	old := v.Relay
+	if r.At.Before(old.At) {
+		return v
+	}
+	v.Relay = r
+	if r.Quality != rack.QualityOK {
+		return v
+	}
+	closed := r.Value != 0
+	if closed {
+		v.OpenSince = time.Time{}
+	} else if gap := r.At.Sub(old.At); v.OpenSince.IsZero() || gap > m.world.limitAge(o.PDU) {
+		v.OpenSince = r.At // nobody saw it in between: it may have been closed
+	}
+	if was, known := m.expect[o]; known && was != closed && !m.moving(o) {
+		m.externalChange(o, was, closed)
+	}
+	if !m.moving(o) {
+		m.expect[o] = closed
+	}
+	return v
+}
+
+// externalChange reports a relay that moved without a command of ours.
+func (m *Machine) externalChange(o rack.OutletID, was, closed bool) {
+	if controlled, known := m.world.Controlled(o.PDU); known && !controlled {
+		return // bank_lost has said it
+	}
+	node, _ := m.world.Layout.NodeOf(o)
+	m.emit(rack.Event{
+		Kind: rack.EventExternalChange, Severity: rack.Error, Device: o.PDU, Outlet: o, Node: node.Name, From: openOrClosed(was), To: openOrClosed(closed),
+		Text: fmt.Sprintf("relay of outlet %s went from %s to %s without a command of this agent", o, openOrClosed(was), openOrClosed(closed)),
+	})
+}
+
+// moving tells whether a write on the outlet is in a lane.
+func (m *Machine) moving(o rack.OutletID) bool {
+	for _, t := range m.waiting {
+		if w := t.current; w != nil && w.state == stageWriting && w.step.On == o {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Machine) observeControl(now time.Time, r rack.Reading) {
+	pdu := r.Point.Device
+	b := m.world.Boards[pdu]
+	old := b.Control
+	b.Control = newer(old, r)
+	m.world.Boards[pdu] = b
+	if r.Quality != rack.QualityOK || r.At.Before(old.At) {
+		return
+	}
+	first := old.At.IsZero()
+	switch {
+	case r.Value == 0 && (first || old.Value != 0):
+		m.emit(rack.Event{
+			Kind: rack.EventBankLost, Severity: rack.Critical, Device: pdu,
+			Text: fmt.Sprintf("the relay bank of %s reads inputs: it is out of control and its relays stand at rest; nothing is written to it without a command", pdu),
+		})
+		m.do(Raise{rack.Alarm{Key: "bank." + pdu, Since: now, Severity: rack.Critical, Text: "the relay bank of " + pdu + " is out of control"}})
+	case r.Value != 0 && !first && old.Value == 0:
+		m.bankRegained(pdu)
+	}
+}
+
+func (m *Machine) bankRegained(pdu string) {
+	m.emit(rack.Event{Kind: rack.EventBankRegained, Severity: rack.Info, Device: pdu, Text: "the relay bank of " + pdu + " is under control again"})
+	m.do(Raise{rack.Alarm{Key: "bank." + pdu, Since: m.world.At, Severity: rack.Info, Text: "the relay bank of " + pdu + " is under control", Cleared: true}})
+}
+
+// identify takes over what a board says it is. A board that does not answer is not identified any more.
+func (m *Machine) identify(now time.Time, in Identified) {
+	b := m.world.Boards[in.PDU]
+	if in.Err != nil {
+		b.Identified = false
+		m.world.Boards[in.PDU] = b
+		return
+	}
+	changed := !b.Identified || b.Serial != in.Ident.Serial
+	b.Identified, b.Serial, b.Product = true, in.Ident.Serial, in.Ident.Product
+	m.world.Boards[in.PDU] = b
+	p, ok := m.world.Layout.PDU(in.PDU)
+	if !ok || !changed {
+		return
+	}
+	alarm := rack.Alarm{Key: "serial." + in.PDU, Since: now, Severity: rack.Error, Text: "the board of " + in.PDU + " has another serial than configured", Cleared: p.Serial == "" || b.Serial == p.Serial}
+	if !alarm.Cleared {
+		m.emit(rack.Event{
+			Kind: rack.EventWiring, Severity: rack.Error, Device: in.PDU, From: p.Serial, To: b.Serial,
+			Text: fmt.Sprintf("the board of %s says serial %q, configured is %q: all its outlets count as firm until a person enters it", in.PDU, b.Serial, p.Serial),
+		})
+	}
+	m.do(Raise{alarm})
+}
+
+// observePeaks keeps the highest minute of each node that is measured whole.
+func (m *Machine) observePeaks(now time.Time) {
+	for _, n := range m.world.Layout.Nodes {
+		sum, whole := 0.0, len(n.Outlets) > 0
+		for _, o := range n.Outlets {
+			w, ok := m.world.Watts(o)
+			sum, whole = sum+w, whole && ok
+		}
+		if !whole {
+			continue
+		}
+		p := m.peaks[n.Name]
+		if p == nil {
+			p = new(peak)
+			m.peaks[n.Name] = p
+		}
+		v := m.world.Nodes[n.Name]
+		v.PeakW = p.add(now.Sub(m.born), sum)
+		m.world.Nodes[n.Name] = v
+	}
+}
+
+// limitGrace is how long after the start a level with unread relays is not judged, arbitrary.
+const limitGrace = 30 * time.Second
+
+// observeLimits reports levels whose reservations exceed their limit, once. Nothing is shed.
+func (m *Machine) observeLimits(now time.Time) {
+	if now.Sub(m.born) < limitGrace && !m.allRead() {
+		return
+	}
+	for _, f := range m.world.Layout.Feeds {
+		l := m.world.levelLoad(f, "", false, now)
+		above := l.A > l.LimitA
+		if above == m.over[f.Name] {
+			continue
+		}
+		m.over[f.Name] = above
+		text := fmt.Sprintf("feed %s carries %.1f A of reservations (%.0f W), its continuous limit is %.1f A", f.Name, l.A, l.W, l.LimitA)
+		if above {
+			m.emit(rack.Event{Kind: rack.EventOverLimit, Severity: rack.Warn, Device: f.Name, Text: text + ": nothing below it may be started"})
+		}
+		m.do(Raise{rack.Alarm{Key: "limit." + f.Name, Since: now, Severity: rack.Warn, Text: text, Cleared: !above}})
+	}
+}
+
+func (m *Machine) allRead() bool {
+	for _, v := range m.world.Outlets {
+		if v.Relay.At.IsZero() || v.W.At.IsZero() {
+			return false
+		}
+	}
+	return true
+}

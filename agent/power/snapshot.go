@@ -1,0 +1,166 @@
+package power
+
+import (
+	"maps"
+	"time"
+
+	"rackagent/agent/rack"
+)
+
+// Snapshot is what the loop knows at one moment. Plans and the firm guard judge from a Snapshot; it is a copy and
+// never changes after it was handed out.
+type Snapshot struct {
+	At      time.Time
+	Layout  *rack.Layout
+	Outlets map[rack.OutletID]OutletView
+	Boards  map[string]BoardView // by PDU
+	Nodes   map[string]NodeView
+	Orders  []rack.Order
+}
+
+// OutletView is what is known of one outlet.
+type OutletView struct {
+	Relay rack.Reading // 1 closed, 0 open
+	W     rack.Reading // active power
+	VA    rack.Reading // apparent power
+	// OpenSince is when the relay was first known to be open in this start; zero while closed or unknown.
+	OpenSince time.Time
+	// Unproven holds the reason why this outlet's wiring is not trusted whatever the configuration says.
+	Unproven string
+	// Withdrawn holds the reason why the outlet is no longer switched.
+	Withdrawn string
+}
+
+// BoardView is what is known of a PDU's board.
+type BoardView struct {
+	Control rack.Reading // 1 outputs, 0 the bank reads inputs: out of control
+	// Serial is what the board said it is; Identified tells whether it answered at all since it was last absent.
+	Serial     string
+	Product    string
+	Identified bool
+}
+
+// NodeView is what is known of one node beyond its outlets.
+type NodeView struct {
+	PeakW      float64   // highest sum of its outlets in the last minute
+	Starting   bool      // an energising of one of its outlets is under way
+	SurgeUntil time.Time // its start surge counts until then
+}
+
+// freshFor is how old a reading may be and still count, in sampling periods of its PDU. Source: three missed
+// periods make a device stale (the same figure as the poller's).
+const freshFor = 3
+
+func (s *Snapshot) limitAge(pdu string) time.Duration {
+	p, ok := s.Layout.PDU(pdu)
+	if !ok {
+		return 0
+	}
+	return freshFor * p.Period
+}
+
+// Closed tells where the relay stands; known is false when the reading is old, failed or missing.
+func (s *Snapshot) Closed(o rack.OutletID) (closed, known bool) {
+	v := s.Outlets[o]
+	if !v.Relay.Fresh(s.At, s.limitAge(o.PDU)) {
+		return false, false
+	}
+	return v.Relay.Value != 0, true
+}
+
+// Watts gives the outlet's active power, if a fresh reading exists.
+func (s *Snapshot) Watts(o rack.OutletID) (float64, bool) {
+	v := s.Outlets[o]
+	return v.W.Value, v.W.Fresh(s.At, s.limitAge(o.PDU))
+}
+
+// Apparent gives the outlet's apparent power, or its active power where the meter has no apparent one.
+func (s *Snapshot) Apparent(o rack.OutletID) (float64, bool) {
+	v := s.Outlets[o]
+	if v.VA.Fresh(s.At, s.limitAge(o.PDU)) {
+		return v.VA.Value, true
+	}
+	return s.Watts(o)
+}
+
+// Controlled tells whether the relay bank drives its outputs; known is false when that reading is not fresh.
+func (s *Snapshot) Controlled(pdu string) (controlled, known bool) {
+	v := s.Boards[pdu]
+	if !v.Control.Fresh(s.At, s.limitAge(pdu)) {
+		return false, false
+	}
+	return v.Control.Value != 0, true
+}
+
+// Wiring is how far the outlet's place in the configuration is believed now (S11), with the reason where it is
+// not: the board has not been identified, another serial was found, another outlet moved.
+func (s *Snapshot) Wiring(o rack.OutletID) (rack.Wiring, string) {
+	node, ok := s.Layout.NodeOf(o)
+	if !ok {
+		return rack.WiringUnproven, "no node is configured on it"
+	}
+	if why := s.Outlets[o].Unproven; why != "" {
+		return rack.WiringUnproven, why
+	}
+	p, _ := s.Layout.PDU(o.PDU)
+	board := s.Boards[o.PDU]
+	switch {
+	case p.Serial == "" && s.hasFirm():
+		return rack.WiringUnproven, "its PDU is configured without identity beside a firm node"
+	case p.Serial == "":
+		return node.Wiring, ""
+	case !board.Identified:
+		return rack.WiringUnproven, "the board of " + o.PDU + " has not been identified"
+	case board.Serial != p.Serial:
+		return rack.WiringUnproven, "the board of " + o.PDU + " says serial " + board.Serial + ", configured is " + p.Serial
+	}
+	if node.Wiring == rack.WiringUnproven {
+		return rack.WiringUnproven, "configured as unproven"
+	}
+	return node.Wiring, ""
+}
+
+func (s *Snapshot) hasFirm() bool {
+	for _, n := range s.Layout.Nodes {
+		if n.Class.Firm() {
+			return true
+		}
+	}
+	return false
+}
+
+// ProvenOff tells whether every outlet of the node is measured open and without load.
+func (s *Snapshot) ProvenOff(n rack.Node) bool {
+	for _, o := range n.Outlets {
+		closed, known := s.Closed(o)
+		va, fresh := s.Apparent(o)
+		if !known || closed || !fresh || va >= noLoadVA {
+			return false
+		}
+	}
+	return len(n.Outlets) > 0
+}
+
+// locked finds a maintenance lock on the rack, the node or the outlet.
+func (s *Snapshot) locked(o rack.OutletID, node string) (rack.Order, bool) {
+	for _, order := range s.Orders {
+		if order.Kind != rack.OrderLock {
+			continue
+		}
+		t := order.Target
+		if t.Kind == rack.TargetRack || (t.Kind == rack.TargetNode && t.Name == node && node != "") || (t.Kind == rack.TargetOutlet && t.Outlet == o) {
+			return order, true
+		}
+	}
+	return rack.Order{}, false
+}
+
+func (s *Snapshot) clone(now time.Time) *Snapshot {
+	c := *s
+	c.At = now
+	c.Outlets = maps.Clone(s.Outlets)
+	c.Boards = maps.Clone(s.Boards)
+	c.Nodes = maps.Clone(s.Nodes)
+	c.Orders = append([]rack.Order(nil), s.Orders...)
+	return &c
+}

@@ -1,0 +1,344 @@
+package power
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"rackagent/agent/rack"
+)
+
+// recordLimit is how long the journal may take before a record counts as refused.
+const recordLimit = 2 * time.Second
+
+// begin starts the target's next step if everything it needs is true now; it waits for times that pass by
+// themselves and ends the target for anything else.
+func (m *Machine) begin(now time.Time, t *target) {
+	st := t.plan.Steps[t.next]
+	if m.mustWait(now, t, st) {
+		return
+	}
+	if r := m.stillAllowed(now, t, st); r != nil {
+		m.endTarget(t, verdict{state: rack.StateFailed, code: r.Code, text: r.Text})
+		return
+	}
+	t.job.start(now)
+	t.changed = true
+	t.current = newSwitching(st)
+	m.recordOrWrite(now, t)
+}
+
+// recordOrWrite keeps the fact that must be on disk first, if there is one, or hands the write to its lane.
+func (m *Machine) recordOrWrite(now time.Time, t *target) {
+	if rec := m.firstRecord(t, t.current); rec != nil {
+		m.keepFirst(now, t, rec)
+		return
+	}
+	m.write(now, t)
+}
+
+// goOn writes a step whose record is on disk. Time has passed since it was judged: it is judged again.
+func (m *Machine) goOn(now time.Time, t *target) {
+	if m.mustWait(now, t, t.current.step) {
+		return
+	}
+	if r := m.stillAllowed(now, t, t.current.step); r != nil {
+		m.stepEnded(now, t, verdict{state: rack.StateFailed, code: r.Code, text: r.Text})
+		return
+	}
+	m.recordOrWrite(now, t)
+}
+
+// mustWait holds what only time can cure.
+func (m *Machine) mustWait(now time.Time, t *target, st rack.Step) bool {
+	if t.job.late(now) || (!t.job.begun && !now.Before(t.job.cmd.StartBy)) {
+		return true // expire ends it
+	}
+	if _, busy := m.takeOvers[st.On.PDU]; busy {
+		return true
+	}
+	if t.next > 0 && now.Before(t.stepDone.Add(st.Wait())) {
+		return true
+	}
+	if st.Do != rack.DoEnergise {
+		return false
+	}
+	node, _ := m.world.Layout.NodeOf(st.On)
+	if r := offLongEnough(now, &m.world, node, st.On); r != nil && t.job.cmd.Op == rack.OpCycle {
+		return true
+	}
+	top := m.topFeed(st.On)
+	if _, busy := m.inFlight[top]; busy {
+		return true
+	}
+	last, any := m.energised[top]
+	return any && now.Before(last.Add(m.world.Layout.Stagger))
+}
+
+// stillAllowed judges again what planning judged: the world may have changed since.
+func (m *Machine) stillAllowed(now time.Time, t *target, st rack.Step) *rack.Refusal {
+	if r := admissible(now, &m.world, t.job.cmd, st.On); r != nil {
+		return r
+	}
+	if st.Do != rack.DoEnergise {
+		return nil
+	}
+	node, _ := m.world.Layout.NodeOf(st.On)
+	if r := offLongEnough(now, &m.world, node, st.On); r != nil {
+		return r
+	}
+	return m.world.overLimit(node, st.On, now)
+}
+
+// topFeed is the root of the supply tree above an outlet: the stagger holds below it.
+func (m *Machine) topFeed(o rack.OutletID) string {
+	out, _ := m.world.Layout.Outlet(o)
+	levels := m.world.Layout.Levels(out.Feed)
+	if len(levels) == 0 {
+		return ""
+	}
+	return levels[len(levels)-1].Name
+}
+
+// firstRecord is the fact that must be on disk before this write: the words of a bank that is taken over, or the
+// open half of a cycle.
+func (m *Machine) firstRecord(t *target, w *switching) *rack.Progress {
+	st := w.step
+	if controlled, known := m.world.Controlled(st.On.PDU); known && !controlled {
+		return m.adoptRecord(t, st)
+	}
+	if t.job.cmd.Op == rack.OpCycle && st.Do == rack.DoEnergise && !w.openKept {
+		return &rack.Progress{Target: t.plan.Target, Step: t.next, Fact: rack.FactCycleOpen}
+	}
+	return nil
+}
+
+func (m *Machine) adoptRecord(t *target, st rack.Step) *rack.Progress {
+	p := &rack.Progress{Target: t.plan.Target, Step: t.next, Fact: rack.FactAdopt, PDU: st.On.PDU}
+	closed, r := standing(&m.world, st.On.PDU)
+	if r == nil {
+		latch, direction, err := m.words(st.On.PDU, closed)
+		if err == nil {
+			p.Latch, p.Direction = &latch, &direction
+		}
+	}
+	return p
+}
+
+// keepFirst asks for the record and holds the write until it is on disk.
+func (m *Machine) keepFirst(now time.Time, t *target, p *rack.Progress) {
+	w := t.current
+	if p.Fact == rack.FactAdopt && p.Latch == nil {
+		m.stepEnded(now, t, verdict{state: rack.StateFailed, code: rack.CodeExternalChange, text: "the bank of " + p.PDU + " cannot be taken over as it stands"})
+		return
+	}
+	w.state, w.token, w.began = stageRecord, m.nextToken(), now
+	if p.Fact == rack.FactAdopt {
+		w.takeOver = p
+		m.takeOvers[p.PDU] = w.token
+	}
+	m.waiting[w.token] = t
+	m.do(Keep{Token: w.token, Record: rack.Record{
+		Kind: rack.RecordProgress, At: now, ID: t.job.cmd.ID, Progress: p, Lowers: t.job.cmd.Op.OnlyLowers(),
+	}})
+}
+
+// write hands the relay's move to its lane.
+func (m *Machine) write(now time.Time, t *target) {
+	w := t.current
+	w.start(now, &m.world, m.nextToken())
+	m.waiting[w.token] = t
+	if w.step.Do == rack.DoEnergise {
+		top := m.topFeed(w.step.On)
+		m.energised[top], m.inFlight[top] = now, w.token
+		m.setStarting(w.step.On, true, time.Time{})
+	}
+	m.do(Switch{Token: w.token, Do: w.step.Do, Outlet: w.step.On})
+}
+
+func (m *Machine) setStarting(o rack.OutletID, starting bool, taken time.Time) {
+	node, ok := m.world.Layout.NodeOf(o)
+	if !ok {
+		return
+	}
+	v := m.world.Nodes[node.Name]
+	v.Starting = starting
+	if !taken.IsZero() {
+		v.SurgeUntil = taken.Add(node.SurgeFor)
+	}
+	m.world.Nodes[node.Name] = v
+}
+
+// recorded takes the journal's answer: a write may follow now, or a terminal result may be told.
+func (m *Machine) recorded(now time.Time, in Recorded) {
+	if o, ok := m.ending[in.Token]; ok {
+		delete(m.ending, in.Token)
+		if in.Err != nil {
+			m.emit(rack.Event{Kind: rack.EventJournal, Severity: rack.Critical, Command: o.Command, Reason: in.Err.Error(), Text: "the result of a command could not be recorded"})
+		}
+		m.do(Report{Outcome: o})
+		return
+	}
+	t, ok := m.waiting[in.Token]
+	if !ok || t.current == nil || t.current.token != in.Token || t.current.state != stageRecord {
+		return
+	}
+	delete(m.waiting, in.Token)
+	w := t.current
+	if in.Err != nil {
+		m.recordRefused(now, t, in.Err)
+		return
+	}
+	if w.takeOver == nil {
+		w.state, w.openKept = stageReady, true
+		return
+	}
+	w.state, w.token = stageTakeOver, m.nextToken()
+	m.waiting[w.token] = t
+	m.takeOvers[w.takeOver.PDU] = w.token
+	m.do(TakeOver{Token: w.token, PDU: w.takeOver.PDU, Latch: *w.takeOver.Latch, Direction: *w.takeOver.Direction})
+}
+
+func (m *Machine) recordRefused(now time.Time, t *target, err error) {
+	m.forgetTakeOver(t.current)
+	m.stepEnded(now, t, verdict{state: rack.StateFailed, code: rack.CodeJournalFull, text: "the record that must precede this write was not kept: " + err.Error()})
+}
+
+func (m *Machine) forgetTakeOver(w *switching) {
+	if w != nil && w.takeOver != nil {
+		delete(m.takeOvers, w.takeOver.PDU)
+	}
+}
+
+// errNoRecord stands for a journal that did not answer.
+var errNoRecord = errors.New("no answer from the journal")
+
+// overdue ends a step whose record never came.
+func (m *Machine) overdue(now time.Time, t *target) {
+	if now.Sub(t.current.began) >= recordLimit {
+		delete(m.waiting, t.current.token)
+		m.recordRefused(now, t, errNoRecord)
+	}
+}
+
+// switched takes the lane's answer to a write.
+func (m *Machine) switched(now time.Time, in Switched) {
+	t, ok := m.waiting[in.Token]
+	if !ok {
+		return
+	}
+	delete(m.waiting, in.Token)
+	w := t.current
+	if w.state == stageTakeOver {
+		m.tookOver(now, t, in)
+		return
+	}
+	m.relayMoved(now, t, in)
+	v := w.written(&m.world, in)
+	switch {
+	case t.abandon: // the step's times say how far it came
+		m.endTarget(t, *t.stop)
+	case v != nil:
+		m.stepEnded(now, t, *v)
+	}
+}
+
+func (m *Machine) tookOver(now time.Time, t *target, in Switched) {
+	w := t.current
+	m.forgetTakeOver(w)
+	if in.Err != nil {
+		m.stepEnded(now, t, failedWrite(in))
+		return
+	}
+	b := m.world.Boards[w.step.On.PDU]
+	b.Control.Value, b.Control.At, b.Control.Quality, b.Control.Reason = 1, in.Confirmed, rack.QualityOK, ""
+	m.world.Boards[w.step.On.PDU] = b
+	m.bankRegained(w.step.On.PDU)
+	w.state, w.takeOver = stageReady, nil
+	if t.stop != nil { // the relay itself has not moved
+		m.endTarget(t, *t.stop)
+	}
+}
+
+// relayMoved books what the lane read back: it is a measurement of the relay, newer than any poll.
+func (m *Machine) relayMoved(now time.Time, t *target, in Switched) {
+	w, o := t.current, t.current.step.On
+	closed := w.step.Do == rack.DoEnergise
+	if closed {
+		top := m.topFeed(o)
+		delete(m.inFlight, top)
+		if !in.Taken.IsZero() {
+			m.energised[top] = in.Taken
+		}
+		m.setStarting(o, false, in.Taken)
+	}
+	if in.Taken.IsZero() {
+		return
+	}
+	v := m.world.Outlets[o]
+	v.Relay.At, v.Relay.Quality, v.Relay.Reason = in.Confirmed, rack.QualityOK, ""
+	v.Relay.Value, v.OpenSince = 0, in.Confirmed
+	if closed {
+		v.Relay.Value, v.OpenSince = 1, time.Time{}
+	}
+	if in.Confirmed.IsZero() { // taken and not read back: nothing is known until the next poll
+		v.Relay.At, v.Relay.Quality, v.Relay.Reason = now, rack.QualityBad, "unconfirmed"
+		v.OpenSince = time.Time{}
+		delete(m.expect, o)
+	} else {
+		m.expect[o] = closed
+		m.emit(rack.Event{
+			Kind: rack.EventRelayMoved, Severity: rack.Info, Device: o.PDU, Outlet: o, Node: t.plan.Node, Command: t.job.cmd.ID,
+			To: openOrClosed(closed), Text: fmt.Sprintf("relay of outlet %s reads back %s", o, openOrClosed(closed)),
+		})
+	}
+	m.world.Outlets[o] = v
+}
+
+func openOrClosed(closed bool) string {
+	if closed {
+		return "closed"
+	}
+	return "open"
+}
+
+// learn keeps what a verdict says about outlets beyond the command.
+func (m *Machine) learn(now time.Time, t *target, st rack.Step, v verdict) {
+	switch {
+	case v.code == rack.CodeWelded && v.state == rack.StateFailed && st.Do == rack.DoCut:
+		m.withdraw(now, st.On, t.plan.Node, t.job.cmd.ID)
+	case !v.suspect.IsZero():
+		m.distrust(now, st.On, v.suspect, t.job.cmd.ID)
+		m.distrust(now, v.suspect, st.On, t.job.cmd.ID)
+	}
+}
+
+func (m *Machine) withdraw(now time.Time, o rack.OutletID, node, cmd string) {
+	v := m.world.Outlets[o]
+	v.Withdrawn = "welded: it read back open under command " + cmd + " and its load stayed"
+	m.world.Outlets[o] = v
+	m.do(Keep{Record: rack.Record{Kind: rack.RecordWithdraw, At: now, ID: cmd, Outlet: o, Reason: v.Withdrawn, Lowers: true}})
+	m.emit(rack.Event{
+		Kind: rack.EventWelded, Severity: rack.Error, Device: o.PDU, Outlet: o, Node: node, Command: cmd,
+		Text: fmt.Sprintf("outlet %s is welded: the relay reads back open and the load is still there; it is no longer switched and isolates nothing", o),
+	})
+	m.do(Raise{rack.Alarm{Key: "welded." + o.String(), Since: now, Severity: rack.Error, Text: "outlet " + o.String() + " is welded"}})
+}
+
+func (m *Machine) distrust(now time.Time, o, other rack.OutletID, cmd string) {
+	v := m.world.Outlets[o]
+	v.Unproven = fmt.Sprintf("under command %s outlets %s and %s did not move as wired", cmd, o, other)
+	m.world.Outlets[o] = v
+	p, _ := m.world.Layout.PDU(o.PDU)
+	m.do(Keep{Record: rack.Record{
+		Kind: rack.RecordWiring, At: now, ID: cmd, Outlet: o, Wiring: rack.WiringUnproven, Serial: p.Serial, Reason: v.Unproven, Lowers: true,
+	}})
+	m.emit(rack.Event{Kind: rack.EventWiring, Severity: rack.Error, Device: o.PDU, Outlet: o, Command: cmd, Reason: v.Unproven, Text: "outlet " + o.String() + " counts as firm until a person corrects its wiring"})
+}
+
+func (m *Machine) emit(e rack.Event) {
+	if e.At.IsZero() {
+		e.At = m.world.At
+	}
+	m.do(Emit{Event: e})
+}

@@ -1,0 +1,230 @@
+package power
+
+import (
+	"errors"
+	"time"
+
+	"rackagent/agent/rack"
+	"rackagent/drivers"
+)
+
+// switching is the machine of one step on one outlet, from the write to its proof. It sees the world only through
+// the snapshots given to it.
+type switching struct {
+	step  rack.Step
+	state stage
+	token uint64    // of the lane action in flight
+	began time.Time // when the action was handed to the lane
+
+	takeOver *rack.Progress            // the words that bring a bank under control first
+	openKept bool                      // the open half of a cycle is on disk
+	before   map[rack.OutletID]float64 // apparent power of every outlet when the write was handed over
+	result   rack.StepResult
+	lastAt   time.Time // newest sample seen after the write
+	below    int       // consecutive samples that prove a cut
+	samples  int       // samples after the write
+	firstRaw uint32
+	moved    bool // raw codes differed between samples after the write
+	asked    time.Time
+	from     time.Time // samples count that were begun at or after this
+	giveUp   time.Time // when the proof must be there
+	loadW    float64   // what an energised outlet must carry
+}
+
+// stage is where a step stands.
+type stage uint8
+
+const (
+	stageReady    stage = iota // nothing outstanding, not handed to the lane
+	stageRecord                // a record must be on disk before the write
+	stageTakeOver              // the bank is being brought under control
+	stageWriting               // in the lane
+	stageSettling              // written and read back, watts outstanding
+	stageDone
+)
+
+// verdict is how a step ended.
+type verdict struct {
+	state rack.State
+	code  rack.Code
+	text  string
+	// suspect is the outlet that moved instead.
+	suspect rack.OutletID
+}
+
+// sampleGap is the shortest time between two samples that count as two. Source: ADE7953 data sheet rev. C, rms
+// settling 200 ms.
+const sampleGap = 200 * time.Millisecond
+
+func newSwitching(st rack.Step) *switching {
+	return &switching{step: st, result: rack.StepResult{Do: st.Do, On: rack.OutletTarget(st.On), Hot: st.Hot}}
+}
+
+// start notes the world before the write.
+func (w *switching) start(now time.Time, s *Snapshot, token uint64) {
+	w.state, w.token, w.began = stageWriting, token, now
+	w.before = make(map[rack.OutletID]float64, len(s.Outlets))
+	for id := range s.Outlets {
+		if va, ok := s.Apparent(id); ok {
+			w.before[id] = va
+		}
+	}
+	w.loadW = threshold(s.Layout, w.step.On)
+	out, _ := s.Layout.Outlet(w.step.On)
+	if out.Metered {
+		w.result.Proof = &rack.Proof{Meter: w.step.On.String(), BeforeW: measured(s, w.step.On)}
+	}
+	w.result.Hot = w.step.Do == rack.DoCut && w.result.Proof != nil && w.result.Proof.BeforeW != nil && *w.result.Proof.BeforeW > hotW
+}
+
+// written takes the lane's answer. A verdict ends the step; nil means the watts are awaited.
+func (w *switching) written(s *Snapshot, r Switched) *verdict {
+	w.result.Taken, w.result.Confirmed = ms(r.Taken), ms(r.Confirmed)
+	if r.Err != nil {
+		return w.end(failedWrite(r))
+	}
+	out, _ := s.Layout.Outlet(w.step.On)
+	if !out.Metered {
+		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeUnmetered, text: "the relay reads back, the outlet has no meter"})
+	}
+	if va, ok := w.before[w.step.On]; w.step.Do == rack.DoCut && ok && va < noLoadVA {
+		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: "the relay reads back, there was no load that could prove it"})
+	}
+	p, _ := s.Layout.PDU(w.step.On.PDU)
+	w.state = stageSettling
+	w.from = r.Confirmed.Add(p.Settling)
+	limit := cutLimit
+	if w.step.Do == rack.DoEnergise {
+		limit = energiseLimit
+	}
+	w.giveUp = r.Taken.Add(limit)
+	return nil
+}
+
+// failedWrite names what a failed action means. Nothing is guessed: what may have been written is unknown.
+func failedWrite(r Switched) verdict {
+	var g *GuardError
+	if errors.As(r.Err, &g) {
+		return verdict{state: rack.StateFailed, code: g.Refusal.Code, text: g.Refusal.Text}
+	}
+	fault := drivers.FaultOf(r.Err)
+	v := verdict{state: rack.StateFailed, code: rack.CodeDeviceError, text: r.Err.Error()}
+	switch {
+	case fault == drivers.OutOfControl || fault == drivers.Foreign:
+		v.code = rack.CodeExternalChange
+	case fault == drivers.Mismatch:
+		v.code = rack.CodeVerifyFailed
+	case !r.Taken.IsZero():
+		v.state, v.code = rack.StateUnknown, rack.CodeVerifyFailed
+	case fault == drivers.Timeout || fault == drivers.Hung || fault == drivers.Cancelled:
+		v.code = rack.CodeDeviceTimeout
+	}
+	return v
+}
+
+// settle looks at the newest sample; it gives a verdict, or whether another sample is wanted now.
+func (w *switching) settle(now time.Time, s *Snapshot) (v *verdict, sample bool) {
+	view := s.Outlets[w.step.On]
+	if at := view.W.At; view.W.Quality == rack.QualityOK && !at.Before(w.from) && at.Sub(w.lastAt) >= sampleGap {
+		w.note(view)
+		if w.proves(view) {
+			w.result.Settled = ms(at)
+			return w.end(verdict{state: rack.StateSucceeded}), false
+		}
+	}
+	if !now.Before(w.giveUp) {
+		return w.end(w.unproven(s)), false
+	}
+	if !now.Before(w.from) && now.Sub(w.asked) >= sampleGap {
+		w.asked = now
+		return nil, true
+	}
+	return nil, false
+}
+
+// note books one sample taken after the write.
+func (w *switching) note(v OutletView) {
+	if w.samples == 0 {
+		w.firstRaw = v.W.Raw
+	} else if v.W.Raw != w.firstRaw {
+		w.moved = true
+	}
+	w.samples++
+	w.lastAt = v.W.At
+	watts := v.W.Value
+	w.result.Proof.AfterW = &watts
+}
+
+// proves tells whether the samples so far settle the step.
+func (w *switching) proves(v OutletView) bool {
+	if w.step.Do == rack.DoEnergise {
+		return v.W.Value > w.loadW
+	}
+	va := v.W.Value
+	if v.VA.At.Equal(v.W.At) && v.VA.Quality == rack.QualityOK {
+		va = v.VA.Value
+	}
+	if va < max(noLoadVA, noLoadShare*w.before[w.step.On]) {
+		w.below++
+	} else {
+		w.below = 0
+	}
+	return w.below >= 2
+}
+
+// unproven is the verdict when time is up.
+func (w *switching) unproven(s *Snapshot) verdict {
+	if w.step.Do == rack.DoEnergise {
+		if w.samples == 0 {
+			return verdict{state: rack.StateUnknown, code: rack.CodeVerifyFailed, text: "the relay reads back, its meter gave no fresh sample"}
+		}
+		return verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: "the relay reads back, no load came"}
+	}
+	if other, ok := w.fellInstead(s); ok {
+		return verdict{
+			state: rack.StateFailed, code: rack.CodeWiringUnproven, suspect: other,
+			text: "outlet " + other.String() + " lost its load instead: the wiring is not as configured",
+		}
+	}
+	switch {
+	case w.samples == 0:
+		return verdict{state: rack.StateUnknown, code: rack.CodeVerifyFailed, text: "the relay reads back open, its meter gave no fresh sample"}
+	case !w.moved:
+		return verdict{state: rack.StateUnknown, code: rack.CodeVerifyFailed, text: "the relay reads back open, its meter is frozen"}
+	default:
+		return verdict{state: rack.StateFailed, code: rack.CodeWelded, text: "the relay reads back open and the load is still there"}
+	}
+}
+
+// fellInstead finds an outlet that carried load when the write was handed over and carries none now, although its
+// own relay reads closed.
+func (w *switching) fellInstead(s *Snapshot) (rack.OutletID, bool) {
+	for _, p := range s.Layout.PDUs {
+		for _, o := range p.Outlets {
+			was, known := w.before[o.ID]
+			if o.ID == w.step.On || !known || was < noLoadVA {
+				continue
+			}
+			va, fresh := s.Apparent(o.ID)
+			closed, sure := s.Closed(o.ID)
+			if fresh && sure && closed && s.Outlets[o.ID].W.At.After(w.began) && va < max(noLoadVA, noLoadShare*was) {
+				return o.ID, true
+			}
+		}
+	}
+	return rack.OutletID{}, false
+}
+
+func (w *switching) end(v verdict) *verdict {
+	w.state = stageDone
+	return &v
+}
+
+// ms gives a time as the wire has it; nil for the zero time.
+func ms(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	v := t.UnixMilli()
+	return &v
+}
