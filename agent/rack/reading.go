@@ -19,6 +19,8 @@ const (
 	Relay     Quantity = "relay"  // 1 the latch and the contact's model say closed, 0 open
 	Control   Quantity = "ctl"    // 1 the relay bank's direction says outputs, 0 it reads inputs (out of control)
 	TempC     Quantity = "temp_c" // temperature
+	// Identified is 1 while the board says the serial that the configuration names.
+	Identified Quantity = "ident"
 )
 
 // Quality says whether a value may be used.

@@ -1,0 +1,63 @@
+package config
+
+// Preset holds the value of every key that may be left out.
+type Preset struct {
+	Config                // keys outside the lists
+	Feed   Feed           // keys of an entry of feeds
+	Node   map[Class]Node // keys of an entry of nodes, by its class
+}
+
+// Defaults returns every default there is, but one that depends on another key: mqtt.client_id is the
+// agent's name.
+func Defaults() Preset {
+	return Preset{
+		Config: Config{
+			StateDir:  "/var/lib/rackagent", // systemd's StateDirectory=rackagent
+			MQTT:      MQTT{SpreadS: 0},
+			Commands:  Commands{Unsigned: false},
+			Local:     Local{Socket: "/run/rackagent.sock", Group: "rackops"},
+			HTTP:      HTTP{Listen: "127.0.0.1:9871"},               // port: arbitrary
+			Telemetry: Telemetry{PeriodS: 5},                        // arbitrary
+			Poll:      Poll{OutletPeriodS: 1, IdentityPeriodS: 300}, // arbitrary
+			// Makers of switched PDUs stagger by 100 ms, for an inrush of 20 to 40 ms; the rest is margin, arbitrary.
+			Power: Power{StaggerMS: 250},
+		},
+		Feed: Feed{
+			Continuous: 0.8, // NEC 210.20(A), 215.3: continuous load on an ordinary breaker
+		},
+		Node: map[Class]Node{
+			// 30 s lets an ASIC's supply discharge and clear a latched over-current flag; 60 s is arbitrary.
+			ClassASIC: {Wiring: WiringUnproven, MinOffS: 30, OnPowerReturn: ReturnHold},
+			ClassGPU:  {Wiring: WiringUnproven, MinOffS: 60, OnPowerReturn: ReturnHold},
+		},
+	}
+}
+
+// complete fills in what decoding could not, because it stands in a list or depends on another key. has
+// tells whether a key is written in the file, so that a written zero is judged and not replaced.
+func (c *Config) complete(preset Preset, has func(path string) bool) {
+	if !has("mqtt.client_id") {
+		c.MQTT.ClientID = c.Agent
+	}
+	for i := range c.Feeds {
+		if !has(index("feeds", i) + ".continuous") {
+			c.Feeds[i].Continuous = preset.Feed.Continuous
+		}
+	}
+	for i := range c.Nodes {
+		n, path := &c.Nodes[i], index("nodes", i)
+		d, known := preset.Node[n.Class]
+		if !known {
+			d = preset.Node[ClassGPU] // the longer times, until Check has refused the class
+		}
+		if !has(path + ".wiring") {
+			n.Wiring = d.Wiring
+		}
+		if !has(path + ".min_off_s") {
+			n.MinOffS = d.MinOffS
+		}
+		if !has(path + ".on_power_return") {
+			n.OnPowerReturn = d.OnPowerReturn
+		}
+	}
+}
