@@ -1,0 +1,12 @@
+// Package telemetry turns the latest readings into one batch per period, numbers the batches, and keeps each of
+// them in memory until the broker has it.
+//
+// Batches are numbered by seq within an epoch, without a gap: whoever receives them sees by the numbers what is
+// missing, and drops by (epoch, seq) what comes twice. While nothing is acknowledged, batches wait in a ring that
+// is bounded in time and bytes. What the bound drops, what could not be encoded and what a stop of the agent
+// leaves behind is counted and reported with its numbers (S9).
+//
+// It is NOT a store: the ring does not survive a restart, which the new epoch tells. A store on disk would take
+// what ring.trim gives up, and put back what ring.next asks for. It judges no value and knows neither JSON nor
+// MQTT: both come as functions.
+package telemetry

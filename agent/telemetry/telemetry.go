@@ -1,0 +1,249 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"rackagent/agent/rack"
+)
+
+const (
+	// DefaultHold bridges the restart of a broker or a switch.
+	DefaultHold = 15 * time.Minute
+	// DefaultHoldBytes is about 15 min of 256 values a second at 15 kB a batch; a controller has 512 MiB.
+	// Together with the window it bounds what waits.
+	DefaultHoldBytes = 16 << 20
+	// maxPayload leaves room below the 64 KiB that brokers commonly take.
+	maxPayload = 60 << 10
+	// window is how many batches are given to the link and not acknowledged: enough to fill a slow line, few
+	// enough that results and events, which go first, never wait for more. Arbitrary.
+	window = 16
+)
+
+// Batch is one encoded message.
+type Batch struct {
+	Epoch   string
+	Seq     int64
+	At      time.Time
+	Payload []byte
+}
+
+// Opts is what Telemetry needs.
+type Opts struct {
+	Epoch  string // names this count; a fresh random word at each start
+	Period time.Duration
+
+	// Readings gives the latest value of every point, judged at the given time.
+	Readings func(now time.Time) []rack.Reading
+	// Encode writes one message. It is called again with fewer readings if the result is too large.
+	Encode func(ep string, seq int64, ts time.Time, readings []rack.Reading) ([]byte, error)
+	// Send takes a batch over, keeps it over lost connections, and calls delivered once the broker has it, from any
+	// goroutine. It must not block. An error means that it was not taken, and it is offered again a period later.
+	Send func(b Batch, delivered func()) error
+	// Events gets losses. Must not block. May be nil.
+	Events func(rack.Event)
+
+	Hold      time.Duration // 0: DefaultHold
+	HoldBytes int           // 0: DefaultHoldBytes
+}
+
+// ErrOpts is returned by New.
+var ErrOpts = errors.New("telemetry: epoch, period, Readings, Encode and Send are required")
+
+// Stats counts since the start. A batch counts as lost once, however it was lost.
+type Stats struct {
+	Made, Delivered, Lost uint64
+	Seq                   int64 // of the latest batch; 0: none yet
+	Held                  int   // waiting for the broker, sent or not
+	HeldBytes             int
+	Oldest                time.Time // of those; zero: none
+}
+
+// Telemetry makes and keeps batches.
+type Telemetry struct {
+	o Opts
+
+	// Run's own.
+	seq      int64
+	ring     ring
+	dropped  loss // by the ring
+	unmade   loss // by the encoder
+	sendFail error
+
+	mu    sync.Mutex
+	acked []int64 // delivered and not yet taken out of the ring; at most window, or what Send repeats
+	stats Stats
+	// wake tells Run that acked is not empty. One place: more would say the same.
+	wake chan struct{}
+}
+
+// New checks the options.
+func New(o Opts) (*Telemetry, error) {
+	if o.Epoch == "" || o.Period <= 0 || o.Readings == nil || o.Encode == nil || o.Send == nil {
+		return nil, ErrOpts
+	}
+	if o.Hold == 0 {
+		o.Hold = DefaultHold
+	}
+	if o.HoldBytes == 0 {
+		o.HoldBytes = DefaultHoldBytes
+	}
+	if o.Events == nil {
+		o.Events = func(rack.Event) {}
+	}
+	return &Telemetry{o: o, ring: ring{limit: o.HoldBytes, hold: o.Hold}, wake: make(chan struct{}, 1)}, nil
+}
+
+// Run makes a batch each period until ctx ends. It may run once.
+func (t *Telemetry) Run(ctx context.Context) error {
+	tick := time.NewTicker(t.o.Period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			t.settle(time.Now())
+			t.stop(time.Now())
+			return nil
+		case <-tick.C:
+			t.turn(time.Now())
+		case <-t.wake:
+			t.settle(time.Now())
+		}
+		t.send()
+		t.publish()
+	}
+}
+
+// turn makes the batches of one period.
+func (t *Telemetry) turn(now time.Time) {
+	t.give(now, t.ring.trim(now))
+	whole := t.make(now, byDevice(t.o.Readings(now)))
+	if whole || t.unmade.older(now, t.o.Hold) {
+		t.report(now, t.unmade.end())
+	}
+}
+
+// Stats is a copy, for metrics and up/state.
+func (t *Telemetry) Stats() Stats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.stats
+}
+
+// make encodes readings as one batch, or as several if one would be too large. It answers whether all could be.
+func (t *Telemetry) make(now time.Time, readings []rack.Reading) bool {
+	seq := t.seq + 1
+	payload, err := t.o.Encode(t.o.Epoch, seq, now, readings)
+	if err == nil && len(payload) > maxPayload {
+		if a, b, ok := halve(readings); ok {
+			first, second := t.make(now, a), t.make(now, b)
+			return first && second
+		}
+		err = fmt.Errorf("%d bytes, at most %d, and nothing to split", len(payload), maxPayload)
+	}
+	t.seq = seq // also of one that nobody will see: the gap in the numbers tells of it
+	if err != nil {
+		t.report(now, t.unmade.add(now, seq, "not encoded: "+err.Error()))
+		t.count(func(s *Stats) { s.Lost++ })
+		return false
+	}
+	t.count(func(s *Stats) { s.Made++ })
+	t.give(now, t.ring.push(Batch{Epoch: t.o.Epoch, Seq: seq, At: now, Payload: payload}))
+	return true
+}
+
+// give reports what the ring gave up.
+func (t *Telemetry) give(now time.Time, lost []Batch) {
+	for _, b := range lost {
+		why := "not acknowledged within " + t.o.Hold.String()
+		if now.Sub(b.At) < t.o.Hold {
+			why = fmt.Sprintf("not acknowledged, and more than %d bytes waiting", t.o.HoldBytes)
+		}
+		if t.sendFail != nil {
+			why += ": " + t.sendFail.Error()
+		}
+		t.report(now, t.dropped.add(now, b.Seq, why))
+		t.count(func(s *Stats) { s.Lost++ })
+	}
+}
+
+// send keeps the window filled, oldest batch first.
+func (t *Telemetry) send() {
+	for t.ring.sent < window {
+		b := t.ring.next()
+		if b == nil {
+			return
+		}
+		seq := b.Seq
+		if t.sendFail = t.o.Send(b.Batch, func() { t.delivered(seq) }); t.sendFail != nil {
+			return
+		}
+		t.ring.mark(b)
+	}
+}
+
+// delivered is called from outside.
+func (t *Telemetry) delivered(seq int64) {
+	t.mu.Lock()
+	t.acked = append(t.acked, seq)
+	t.mu.Unlock()
+	select {
+	case t.wake <- struct{}{}:
+	default: // it is told already
+	}
+}
+
+// settle takes out of the ring what was delivered. A loss is over when hardly anything waits any more; one that
+// goes on beside deliveries, because the line is too slow, is told once per Hold.
+func (t *Telemetry) settle(now time.Time) {
+	t.mu.Lock()
+	acked := t.acked
+	t.acked = nil
+	t.mu.Unlock()
+	got := false
+	for _, seq := range acked {
+		if t.ring.delivered(seq) {
+			got = true
+			t.count(func(s *Stats) { s.Delivered++ })
+		}
+	}
+	if got && (len(t.ring.list) < window || t.dropped.older(now, t.o.Hold)) {
+		t.report(now, t.dropped.end())
+	}
+}
+
+// stop reports what is left: memory ends here.
+func (t *Telemetry) stop(now time.Time) {
+	t.report(now, t.unmade.end())
+	t.report(now, t.dropped.end())
+	left := t.ring.empty()
+	for _, b := range left {
+		t.dropped.add(now, b.Seq, "the agent stops")
+	}
+	t.report(now, t.dropped.end())
+	t.count(func(s *Stats) { s.Lost += uint64(len(left)) })
+	t.publish()
+}
+
+func (t *Telemetry) count(f func(*Stats)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f(&t.stats)
+}
+
+// publish copies what Run knows to where others may read it.
+func (t *Telemetry) publish() {
+	t.count(func(s *Stats) {
+		s.Seq, s.Held, s.HeldBytes, s.Oldest = t.seq, len(t.ring.list), t.ring.bytes, t.ring.oldest()
+	})
+}
+
+// report tells of a loss, if there is something to tell.
+func (t *Telemetry) report(now time.Time, text string) {
+	if text != "" {
+		t.o.Events(rack.Event{Kind: rack.EventTelemetryLost, Severity: rack.Warn, At: now, Text: "epoch " + t.o.Epoch + ": " + text})
+	}
+}
