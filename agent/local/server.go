@@ -1,0 +1,225 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"rackagent/agent/rack"
+)
+
+const (
+	headerLimit  = 5 * time.Second  // until a request's header is there; a silent peer holds a slot no longer
+	readLimit    = 10 * time.Second // until the whole request is there
+	answerLimit  = 15 * time.Second // for the desk and the status; the journal may wait for a disk
+	idleLimit    = 30 * time.Second // between two requests of one connection
+	stopLimit    = 2 * time.Second  // for requests in flight when the agent stops
+	maxHeader    = 8 << 10          // bytes
+	maxBody      = 4 << 10          // bytes; a reason is a sentence
+	maxReason    = 256              // bytes, the contract's bound of a text that people write
+	maxListed    = 1000             // the contract's bound of args.n
+	defaultLines = 50
+)
+
+// Desk is where commands are decided about.
+type Desk interface {
+	// Do puts a command through every check of the desk and answers with its terminal state, in its parts, as
+	// published on up/cmd/ID. If the request is about another command and succeeded, the answer is the state of
+	// that one. An error means that there is no state, in words that may be shown to the peer.
+	Do(ctx context.Context, r Request) (states [][]byte, err error)
+}
+
+// Opts is what a Server needs.
+type Opts struct {
+	Boot   string // of this life of the agent
+	Desk   Desk
+	Status func(ctx context.Context) ([]byte, error) // one JSON value
+	Log    *slog.Logger                              // nil: nothing is logged
+}
+
+// ErrOpts is returned by New.
+var ErrOpts = errors.New("local: Boot, Desk and Status are required")
+
+// Server answers on the socket.
+type Server struct{ o Opts }
+
+// New checks the options.
+func New(o Opts) (*Server, error) {
+	if o.Boot == "" || o.Desk == nil || o.Status == nil {
+		return nil, ErrOpts
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Server{o: o}, nil
+}
+
+// Run serves until ctx ends and closes the listener. Requests in flight have 2 s to end then.
+func (s *Server) Run(ctx context.Context, l net.Listener) error {
+	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	h := &http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: headerLimit, ReadTimeout: readLimit, WriteTimeout: readLimit + answerLimit, IdleTimeout: idleLimit,
+		MaxHeaderBytes: maxHeader,
+		ConnContext:    withPeer,
+		BaseContext:    func(net.Listener) context.Context { return requests },
+		ErrorLog:       slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug), // peers that hang up in the middle
+	}
+	ended := make(chan error, 1) // one place: Serve ends once
+	go func() { ended <- h.Serve(newCapped(l)) }()
+	select {
+	case err := <-ended:
+		return errors.Join(err, h.Close())
+	case <-ctx.Done():
+	}
+	grace, done := context.WithTimeout(requests, stopLimit)
+	defer done()
+	err := h.Shutdown(grace)
+	if err != nil {
+		cancel()
+		err = h.Close()
+	}
+	<-ended
+	return err
+}
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("GET /v1/commands", s.list)
+	mux.HandleFunc("GET /v1/commands/{id}", s.get)
+	mux.HandleFunc("POST /v1/journal/accept", s.accept)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
+		defer cancel()
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		mux.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	body, err := s.o.Status(r.Context())
+	if err != nil {
+		refuse(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	answer(w, [][]byte{body})
+}
+
+func (s *Server) list(w http.ResponseWriter, r *http.Request) {
+	n := defaultLines
+	if q := r.URL.Query().Get("n"); q != "" {
+		var err error
+		if n, err = strconv.Atoi(q); err != nil || n < 1 || n > maxListed {
+			refuse(w, http.StatusBadRequest, "n: want 1 to "+strconv.Itoa(maxListed))
+			return
+		}
+	}
+	s.do(w, r, rack.OpList, rack.Args{N: n})
+}
+
+func (s *Server) get(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	if !rack.ValidCommandID(id) {
+		refuse(w, http.StatusBadRequest, "id: want 1 to 36 letters, digits, _ and -")
+		return
+	}
+	s.do(w, r, rack.OpGet, rack.Args{ID: id})
+}
+
+func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
+	if peerOf(r.Context()).ReadOnly() {
+		refuse(w, http.StatusForbidden, "who you are is not known: reading only")
+		return
+	}
+	reason, err := readReason(r.Body)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	s.do(w, r, rack.OpJournalAccept, rack.Args{Reason: reason})
+}
+
+// Errors of readReason, shown to the peer.
+var (
+	errBody   = errors.New(`want {"reason":"..."}`)
+	errReason = errors.New("reason: want 1 to 256 bytes without control characters")
+)
+
+func readReason(body io.Reader) (string, error) {
+	var in struct {
+		Reason string `json:"reason"`
+	}
+	d := json.NewDecoder(body)
+	d.DisallowUnknownFields()
+	if d.Decode(&in) != nil {
+		return "", errBody
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return "", errBody
+	}
+	reason := strings.TrimSpace(in.Reason)
+	control := func(r rune) bool { return r < ' ' || r == 0x7f }
+	if reason == "" || len(reason) > maxReason || strings.ContainsFunc(reason, control) {
+		return "", errReason
+	}
+	return reason, nil
+}
+
+// do gives a command to the desk and the desk's answer to the peer. 200 says that the desk has answered; what it
+// answered, a rejection among others, is in the state.
+func (s *Server) do(w http.ResponseWriter, r *http.Request, op rack.Op, args rack.Args) {
+	req, err := s.request(peerOf(r.Context()), op, args)
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	states, err := s.o.Desk.Do(r.Context(), req)
+	s.o.Log.Info("command on the local socket", "op", op, "id", req.ID, "issuer", req.Issuer, "error", err)
+	if err != nil {
+		refuse(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	answer(w, states)
+}
+
+// answer writes each value on a line of its own. One is the rule; a state too long for one message has more.
+func answer(w http.ResponseWriter, values [][]byte) {
+	kind := "application/json"
+	if len(values) > 1 {
+		kind = "application/x-ndjson"
+	}
+	w.Header().Set("Content-Type", kind)
+	for _, v := range values {
+		_, err := w.Write(v)
+		if err == nil {
+			_, err = w.Write([]byte{'\n'})
+		}
+		if err != nil {
+			return // the peer has gone
+		}
+	}
+}
+
+// refuse writes why there is no answer.
+func refuse(w http.ResponseWriter, code int, why string) {
+	body, err := json.Marshal(problem{Error: why})
+	if err != nil {
+		body = nil // a string always encodes
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = w.Write(append(body, '\n'))
+}
+
+type problem struct {
+	Error string `json:"error"`
+}
