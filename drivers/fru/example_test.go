@@ -1,0 +1,20 @@
+package fru_test
+
+import (
+	"fmt"
+
+	"rackagent/drivers/fru"
+)
+
+func ExampleParse() {
+	f, err := fru.Parse([]byte{
+		0x01, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0xfe, // header: board area at 1 x 8
+		0x01, 0x02, 0x00, 0x00, 0x00, 0x00, 0x83, 0x29, 0xdc, 0xa6, 0xc2, 'A', 'C', 0xc1, 0x00, 0xc8,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%q %q\n", f.Board.Manufacturer, f.Board.Product)
+	// Output: "IPMI" "AC"
+}

@@ -1,0 +1,103 @@
+package pdu
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+
+	"rackagent/drivers"
+	"rackagent/drivers/chip/tca9555"
+)
+
+// BankSample is how the relay bank stands.
+type BankSample struct {
+	At        time.Time // before the first word was read
+	Latch     uint16
+	Direction uint16
+	Polarity  uint16
+	// Controlled: direction and polarity are as this package leaves them, so the latch decides.
+	Controlled bool
+	// Fault is drivers.OutOfControl when all pins are inputs, as after a loss of the expander's supply;
+	// drivers.Foreign in any other state but Controlled. Reason says it in words.
+	Fault  drivers.Fault
+	Reason string
+	// Closed tells for outlet N at N-1 what the words make of its contact: the latch where its pin is an output, the
+	// position at rest where it is not. It says nothing about welded contacts. With Foreign it is a guess.
+	Closed []bool
+}
+
+// Bank reads the relay bank and judges it. A bank that is not under control is a result, not an error.
+func (p *PDU) Bank(ctx context.Context) (BankSample, error) {
+	var s BankSample
+	err := p.poll.Do(ctx, func(tx i2c.Bus) error {
+		chip, err := tca9555.New(tx, p.relays)
+		if err != nil {
+			return err
+		}
+		at := time.Now()
+		w, err := chip.Read(ctx)
+		s = p.model.bank(w, at)
+		return err
+	})
+	if err != nil {
+		return BankSample{}, err
+	}
+	return s, nil
+}
+
+// Standing gives the words that keep every relay where the sample found it, to be recorded and then given to
+// Adopt: each outlet's bit makes its contact what Closed says, pins that drive no relay keep their latch bit.
+// Change Closed where a measurement knows better.
+func (p *PDU) Standing(b BankSample) (latch, direction uint16) {
+	latch = b.Latch
+	for _, o := range p.model.Outlets {
+		if o.N <= len(b.Closed) {
+			latch = o.set(latch, b.Closed[o.N-1])
+		}
+	}
+	return latch, p.model.direction()
+}
+
+func (m *Model) bank(w tca9555.Words, at time.Time) BankSample {
+	s := BankSample{At: at, Latch: w.Latch, Direction: w.Direction, Polarity: w.Polarity}
+	s.Fault, s.Reason = m.judge(w)
+	s.Controlled = s.Fault == drivers.None
+	for _, o := range m.Outlets {
+		s.Closed = append(s.Closed, o.closed(w))
+	}
+	return s
+}
+
+// judge compares direction and polarity with what they must be. A disturbed polarity is no brown-out, whatever the
+// direction says: a reset clears it.
+func (m *Model) judge(w tca9555.Words) (drivers.Fault, string) {
+	want := m.direction()
+	switch {
+	case w.Polarity != 0:
+		return drivers.Foreign, fmt.Sprintf("polarity reads %04x instead of 0000", w.Polarity)
+	case w.Direction == want:
+		return drivers.None, ""
+	case w.Direction == tca9555.AllInputs:
+		return drivers.OutOfControl, "direction reads all inputs: the expander lost its supply or was never set up"
+	default:
+		return drivers.Foreign, fmt.Sprintf("direction reads %04x instead of %04x", w.Direction, want)
+	}
+}
+
+// closed tells what the words make of the outlet's contact. A pin that is an input leaves the coil without supply.
+func (o Outlet) closed(w tca9555.Words) bool {
+	driven := w.Direction&o.relay == 0
+	energised := driven && (w.Latch&o.relay != 0) == o.activeHigh
+	return energised == (o.contact == normallyOpen)
+}
+
+// set gives the latch with this outlet's bit so that its contact is closed or open.
+func (o Outlet) set(latch uint16, closed bool) uint16 {
+	energised := closed == (o.contact == normallyOpen)
+	if energised == o.activeHigh {
+		return latch | o.relay
+	}
+	return latch &^ o.relay
+}

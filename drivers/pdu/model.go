@@ -1,0 +1,128 @@
+package pdu
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"rackagent/drivers/chip/ade7953"
+	"rackagent/drivers/chip/at24"
+)
+
+// Model is what a kind of PDU is made of. It never changes after it was read and may be shared.
+type Model struct {
+	Name         string // as the configuration names it
+	Manufacturer string // as the board's memory says
+	Product      string // as the board's memory says
+	NominalV     float64
+	Settling     time.Duration // of the meters after a change of load
+	Outlets      []Outlet      // outlet N at N-1
+
+	mux     uint16 // 0: none
+	relays  uint16
+	eeprom  *eeprom // nil: the board has no memory
+	sensors []place
+	meters  []meterSpec
+}
+
+// Outlet is one outlet of a model.
+type Outlet struct {
+	N       int // counted from 1
+	Bank    string
+	RatingA float64
+	NoiseW  float64 // what the meter shows with nothing plugged in
+	Metered bool
+	Meter   int // the meter it hangs on, counted from 0; means nothing unless Metered
+
+	inputB     bool   // channel B of the meter
+	relay      uint16 // its bit in the expander's words
+	activeHigh bool   // the level that energises the coil
+	contact    contact
+}
+
+// contact says what a relay's contact does when its coil is energised. A relay that is not latching falls back to
+// the other position when the coil loses its supply.
+type contact string
+
+const (
+	normallyOpen   contact = "no" // closes when energised
+	normallyClosed contact = "nc" // opens when energised
+)
+
+// ClosedAtRest tells what the outlet does without the controller's supply.
+func (o Outlet) ClosedAtRest() bool { return o.contact == normallyClosed }
+
+// place is where a chip is found.
+type place struct {
+	addr    uint16
+	channel int // of the mux; upstream: before it
+}
+
+const upstream = -1
+
+type eeprom struct {
+	place
+	part at24.Part
+}
+
+type meterSpec struct {
+	place
+	opts ade7953.Opts // without a name
+}
+
+// direction is the word that makes every relay's pin an output and leaves the other pins inputs.
+func (m *Model) direction() uint16 {
+	var relays uint16
+	for _, o := range m.Outlets {
+		relays |= o.relay
+	}
+	return ^relays
+}
+
+// Banks lists the names of the groups of outlets that hang on one feed each, sorted.
+func (m *Model) Banks() []string {
+	var out []string
+	for _, o := range m.Outlets {
+		out = append(out, o.Bank)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+//go:embed models/*.yaml
+var shipped embed.FS
+
+// ErrUnknownModel means that no model of this name comes with the program.
+var ErrUnknownModel = errors.New("unknown PDU model")
+
+// Shipped lists the models that come with the program, sorted.
+func Shipped() []string {
+	files, _ := fs.Glob(shipped, "models/*.yaml") // the pattern is well-formed, and Glob reports nothing else
+	names := make([]string, 0, len(files))
+	for _, f := range files {
+		names = append(names, strings.TrimSuffix(path.Base(f), ".yaml"))
+	}
+	return names
+}
+
+// LoadModel reads a model that comes with the program.
+func LoadModel(name string) (*Model, error) {
+	if !slices.Contains(Shipped(), name) {
+		return nil, fmt.Errorf("%w: %q (there is %s)", ErrUnknownModel, name, strings.Join(Shipped(), ", "))
+	}
+	file := name + ".yaml"
+	data, err := shipped.ReadFile(path.Join("models", file))
+	if err != nil {
+		return nil, err
+	}
+	m, err := ParseModel(file, data)
+	if err == nil && m.Name != name {
+		return nil, fmt.Errorf("%s: model is named %q", file, m.Name)
+	}
+	return m, err
+}

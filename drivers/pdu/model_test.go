@@ -1,0 +1,282 @@
+package pdu
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"periph.io/x/conn/v3/physic"
+)
+
+func TestAC8(t *testing.T) {
+	m, err := LoadModel("ac8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Outlets) != 8 || len(m.meters) != 4 || len(m.sensors) != 1 || m.Settling != 300*time.Millisecond {
+		t.Errorf("%d outlets, %d meters, %d sensors, settling %v", len(m.Outlets), len(m.meters), len(m.sensors), m.Settling)
+	}
+	if got := m.Banks(); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("banks %v", got)
+	}
+	if d := m.direction(); d != 0xff00 {
+		t.Errorf("direction %04x", d)
+	}
+	for i, o := range m.Outlets {
+		want := Outlet{
+			N: i + 1, Bank: "a", RatingA: 16, NoiseW: 1, Metered: true, Meter: i / 2,
+			inputB: i%2 == 1, relay: 1 << i, activeHigh: true, contact: normallyOpen,
+		}
+		if i >= 6 {
+			want.contact = normallyClosed
+		}
+		if o != want || o.ClosedAtRest() != (i >= 6) {
+			t.Errorf("outlet %d: %+v", i+1, o)
+		}
+	}
+	for i, s := range m.meters {
+		v, a := float64(s.opts.FullScaleV)/float64(physic.Volt), float64(s.opts.B.FullScaleI)/float64(physic.Ampere)
+		if s.place != (place{0x38, i}) || math.Abs(v-350.371) > 5e-4 || math.Abs(a-22.0971) > 5e-5 {
+			t.Errorf("meter %d at %+v: %v V, %v A", i, s.place, v, a)
+		}
+	}
+}
+
+func TestUnknownModel(t *testing.T) {
+	if _, err := LoadModel("ac9"); !errors.Is(err, ErrUnknownModel) || !strings.Contains(err.Error(), "ac8") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A model is data: this one differs from ac8 in every respect a model can, and needs no Go.
+func TestAnotherModel(t *testing.T) {
+	m, err := ParseModel("lr3.yaml", modelData(t, "testdata/lr3.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Banks(); !slices.Equal(got, []string{"left", "right"}) {
+		t.Errorf("banks %v", got)
+	}
+	if d := m.direction(); d != 0x7ef7 {
+		t.Errorf("direction %04x", d)
+	}
+	if m.Outlets[2].Metered || !m.Outlets[1].Metered || !m.Outlets[0].inputB {
+		t.Errorf("%+v", m.Outlets)
+	}
+	if m.mux != 0 || m.meters[0].channel != upstream || m.eeprom.part != "at24c64" {
+		t.Errorf("%+v", m)
+	}
+}
+
+func TestModelsMatchTheSchema(t *testing.T) {
+	schema := modelSchema(t)
+	files := []string{"testdata/lr3.yaml"}
+	for _, name := range Shipped() {
+		if _, err := LoadModel(name); err != nil {
+			t.Error(err)
+		}
+		files = append(files, filepath.Join("models", name+".yaml"))
+	}
+	for _, f := range files {
+		if err := schema.Validate(instance(t, modelData(t, f))); err != nil {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+}
+
+// Mistakes name the key and the line. What a schema can say, the schema refuses too.
+func TestMistakes(t *testing.T) {
+	ac8 := string(modelData(t, "models/ac8.yaml"))
+	schema := modelSchema(t)
+	for name, c := range map[string]struct {
+		old, repl string // first place only
+		key       string
+		at        string // a line holding this
+		text      string
+		beyond    bool // no schema can say it
+	}{
+		"unknown key":            {"nominal_v: 230", "nominal_v: 230\nfuse_a: 16", "", "fuse_a", `unknown field "fuse_a"`, false},
+		"unknown key of outlet":  {"noise_w: 1}", "noise_w: 1, colour: red}", "", "colour: red", `unknown field "colour"`, false},
+		"key twice":              {"nominal_v: 230", "nominal_v: 230\nnominal_v: 120", "", "nominal_v: 120", "already", true},
+		"text for a number":      {"settling_ms: 300", "settling_ms: soon", "", "settling_ms: soon", "cannot unmarshal", false},
+		"no model":               {"model: ac8", "model: AC8", "model", "model: AC8", "not a name", false},
+		"no manufacturer":        {"manufacturer: Rackagent", "manufacturer: ''", "manufacturer", "manufacturer:", "missing", false},
+		"no product":             {"product: AC8", "product: ''", "product", "product:", "missing", false},
+		"voltage":                {"nominal_v: 230", "nominal_v: 12", "nominal_v", "nominal_v: 12", "outside", false},
+		"not a number":           {"nominal_v: 230", "nominal_v: .nan", "nominal_v", "nominal_v: .nan", "outside", true},
+		"settling":               {"settling_ms: 300", "settling_ms: 20", "settling_ms", "settling_ms: 20", "outside", false},
+		"mux address":            {"mux: {address: 0x70}", "mux: {address: 0x20}", "buses.mux.address", "mux: {address: 0x20}", "outside", false},
+		"no mux":                 {"  mux: {address: 0x70}\n", "", "meters[0].channel", "{channel: 0,", "no buses.mux", true},
+		"no relays":              {"  relays: {address: 0x20}\n", "", "buses.relays", "mux: {", "missing", false},
+		"relays behind the mux":  {"relays: {address: 0x20}", "relays: {address: 0x20, channel: 1}", "buses.relays.channel", "relays: {", "upstream", false},
+		"channel 8":              {"{channel: 3,", "{channel: 8,", "meters[3].channel", "{channel: 8,", "outside", false},
+		"two meters on one":      {"{channel: 1,", "{channel: 0,", "meters[1]", "", "taken by meters[0]", true},
+		"meter before the mux":   {"{channel: 1, ", "{", "meters[1]", "", "taken by meters[0]", true},
+		"memory part":            {"part: at24c02", "part: 24c02", "buses.fru.part", "part: 24c02", "none of", false},
+		"memory address of part": {"{address: 0x50, part: at24c02}", "{address: 0x51, part: at24c04}", "buses.fru.address", "0x51", "at24c04", true},
+		"two sensors at one":     {"- {address: 0x48}", "- {address: 0x48}\n    - {address: 0x48}", "buses.temperatures[1]", "", "taken by buses.temperatures[0]", true},
+		"divider":                {"divider: 991", "divider: 0", "meters[0].divider", "divider: 0", "outside", false},
+		"full scale voltage":     {"divider: 991", "divider: 500", "meters[0].divider", "divider: 500", "full scale is 176.8 V", true},
+		"gain":                   {"gain: 16}, b", "gain: 3}, b", "meters[0].a.gain", "gain: 3", "none of", false},
+		"gain 22 on b":           {"gain: 16}}", "gain: 22}}", "meters[0].b.gain", "gain: 22", "none of", false},
+		"shunt":                  {"shunt_ohm: 0.001", "shunt_ohm: 0", "meters[0].a.shunt_ohm", "shunt_ohm: 0,", "outside", false},
+		"full scale current":     {"a: {shunt_ohm: 0.001", "a: {shunt_ohm: 0.002", "outlets[0].rating_a", "relay: 0,", "full scale is 11.0 A", true},
+		"two outlets on a bit":   {"relay: 1,", "relay: 0,", "outlets[1].relay", "input: b, relay: 0", "bit 0 is taken by outlet 1", true},
+		"bit 16":                 {"relay: 7,", "relay: 16,", "outlets[7].relay", "relay: 16", "outside", false},
+		"no relay":               {"relay: 0, ", "", "outlets[0].relay", "", "missing", false},
+		"two outlets on a meter": {"input: b, relay: 1", "input: a, relay: 1", "outlets[1].input", "relay: 1,", "taken by outlet 1", true},
+		"meter 4":                {"meter: 3, input: b", "meter: 4, input: b", "outlets[7].meter", "meter: 4", "there are 4 meters", true},
+		"input without a meter":  {"meter: 0, input: b", "input: b", "outlets[1].input", "{bank: a, input: b", "no meter", false},
+		"meter without an input": {"input: b, relay: 1", "relay: 1", "outlets[1].input", "", `"" is none of`, false},
+		"polarity":               {"active: high", "active: up", "outlets[0].active", "active: up", "none of", false},
+		"contact":                {`contact: "nc"`, "contact: co", "outlets[6].contact", "contact: co", "none of", false},
+		"opens or closes":        {`"no", on_controller_power_loss: open`, `"no", on_controller_power_loss: closed`, "outlets[0].on_controller_power_loss", "relay: 0,", `contact "no" is open`, true},
+		"closes or opens":        {`"nc", on_controller_power_loss: closed`, `"nc", on_controller_power_loss: open`, "outlets[6].on_controller_power_loss", "relay: 6,", `contact "nc" is closed`, true},
+		"power loss":             {"on_controller_power_loss: open", "on_controller_power_loss: off", "outlets[0].on_controller_power_loss", "loss: off", "none of", false},
+		"rating":                 {"rating_a: 16", "rating_a: -16", "outlets[0].rating_a", "rating_a: -16", "outside", false},
+		"noise":                  {"noise_w: 1", "noise_w: 0", "outlets[0].noise_w", "noise_w: 0", "outside", false},
+		"bank":                   {"bank: a", "bank: A b", "outlets[0].bank", "bank: A b", "not a name", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !strings.Contains(ac8, c.old) {
+				t.Fatalf("%q is not in the file", c.old)
+			}
+			data := strings.Replace(ac8, c.old, c.repl, 1)
+			_, err := ParseModel("x.yaml", []byte(data))
+			m := mistake(t, err, c.key)
+			if !strings.Contains(m.Text, c.text) {
+				t.Errorf("%v, want %q", m, c.text)
+			}
+			lines := strings.Split(data, "\n")
+			if m.Line < 1 || m.Line > len(lines) || !strings.Contains(lines[m.Line-1], c.at) {
+				t.Errorf("%v: that line does not hold %q", m, c.at)
+			}
+			if !strings.HasPrefix(m.Error(), "x.yaml:") {
+				t.Errorf("%v", m)
+			}
+			if !c.beyond && schema.Validate(instance(t, []byte(data))) == nil {
+				t.Error("the schema takes it")
+			}
+		})
+	}
+}
+
+func TestAllMistakesAtOnce(t *testing.T) {
+	data := strings.NewReplacer("active: high", "active: up", "settling_ms: 300", "settling_ms: 1").
+		Replace(string(modelData(t, "models/ac8.yaml")))
+	_, err := ParseModel("x.yaml", []byte(data))
+	if n := len(mistakes(err)); n != 9 {
+		t.Errorf("%d mistakes: %v", n, err)
+	}
+}
+
+func TestEmptyAndDoubleFiles(t *testing.T) {
+	ac8 := string(modelData(t, "models/ac8.yaml"))
+	for name, data := range map[string]string{
+		"empty": "", "comment": "# nothing\n", "two documents": ac8 + "\n---\n" + ac8, "not YAML": "model: [", "a list": "- model: x",
+		"17 outlets": ac8 + strings.Repeat("  - {bank: a, relay: 9, active: high, contact: nc, on_controller_power_loss: closed, rating_a: 16, noise_w: 1}\n", 9),
+		"no outlets": ac8[:strings.Index(ac8, "outlets:")],
+	} {
+		if m, err := ParseModel("x.yaml", []byte(data)); err == nil || m != nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+}
+
+func FuzzParseModel(f *testing.F) {
+	for _, file := range []string{"models/ac8.yaml", "testdata/lr3.yaml"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := ParseModel("x.yaml", data)
+		if (m == nil) == (err == nil) {
+			t.Fatal("neither a model nor an error")
+		}
+		if m == nil {
+			return
+		}
+		if _, err := New(fakeConn{}, fakeConn{}, Opts{Name: "x", Model: m}); err != nil {
+			t.Errorf("a model that was taken cannot be built: %v", err)
+		}
+	})
+}
+
+func mistakes(err error) []*Mistake {
+	var m *Mistake
+	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the joined list itself
+		var out []*Mistake
+		for _, e := range many.Unwrap() {
+			if errors.As(e, &m) {
+				out = append(out, m)
+			}
+		}
+		return out
+	}
+	if errors.As(err, &m) {
+		return []*Mistake{m}
+	}
+	return nil
+}
+
+func mistake(t *testing.T, err error, key string) *Mistake {
+	t.Helper()
+	for _, m := range mistakes(err) {
+		if m.Key == key {
+			return m
+		}
+	}
+	t.Fatalf("no mistake about %q in: %v", key, err)
+	return nil
+}
+
+func modelData(t *testing.T, file string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func modelSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(modelData(t, "models/schema.json")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("schema.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// instance is a YAML file as JSON sees it.
+func instance(t *testing.T, data []byte) any {
+	t.Helper()
+	j, err := yaml.YAMLToJSON(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(j))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}

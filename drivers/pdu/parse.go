@@ -1,0 +1,191 @@
+package pdu
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"rackagent/drivers/chip/ade7953"
+	"rackagent/drivers/chip/at24"
+)
+
+// modelFile is a model as it is written. models/schema.json says the same for editors. Pointers tell a key that is
+// missing from one that is 0.
+type modelFile struct {
+	Model        string        `yaml:"model"`
+	Manufacturer string        `yaml:"manufacturer"`
+	Product      string        `yaml:"product"`
+	NominalV     float64       `yaml:"nominal_v"`
+	SettlingMS   int           `yaml:"settling_ms"`
+	Buses        busesEntry    `yaml:"buses"`
+	Meters       []meterEntry  `yaml:"meters"`
+	Outlets      []outletEntry `yaml:"outlets"`
+}
+
+type busesEntry struct {
+	Mux          *placeEntry  `yaml:"mux"`
+	Relays       *placeEntry  `yaml:"relays"`
+	FRU          *fruEntry    `yaml:"fru"`
+	Temperatures []placeEntry `yaml:"temperatures"`
+}
+
+type placeEntry struct {
+	Address int  `yaml:"address"`
+	Channel *int `yaml:"channel"`
+}
+
+type fruEntry struct {
+	Address int    `yaml:"address"`
+	Channel *int   `yaml:"channel"`
+	Part    string `yaml:"part"`
+}
+
+type meterEntry struct {
+	Channel *int       `yaml:"channel"`
+	Divider float64    `yaml:"divider"`
+	A       inputEntry `yaml:"a"`
+	B       inputEntry `yaml:"b"`
+}
+
+type inputEntry struct {
+	ShuntOhm float64 `yaml:"shunt_ohm"`
+	Gain     int     `yaml:"gain"`
+}
+
+type outletEntry struct {
+	Bank      string  `yaml:"bank"`
+	Meter     *int    `yaml:"meter"`
+	Input     string  `yaml:"input"`
+	Relay     *int    `yaml:"relay"`
+	Active    string  `yaml:"active"`
+	Contact   string  `yaml:"contact"`
+	PowerLoss string  `yaml:"on_controller_power_loss"`
+	RatingA   float64 `yaml:"rating_a"`
+	NoiseW    float64 `yaml:"noise_w"`
+}
+
+// Mistake is one thing wrong with a model file.
+type Mistake struct {
+	File string
+	Line int    // 0: not known
+	Key  string // such as outlets[2].relay; empty: the file as a whole
+	Text string
+}
+
+// Error reads: ac8.yaml:31: outlets[2].relay: bit 1 is taken by outlet 2.
+func (m *Mistake) Error() string {
+	at := fmt.Sprintf("%s:%d: ", m.File, m.Line)
+	if m.Key != "" {
+		at += m.Key + ": "
+	}
+	return at + m.Text
+}
+
+// ParseModel reads a model file. The error joins everything that is wrong, each a *Mistake with key and line. An
+// unknown key is wrong.
+func ParseModel(file string, data []byte) (*Model, error) {
+	var f modelFile
+	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
+	if err := dec.Decode(&f); err != nil {
+		return nil, syntaxMistake(file, err)
+	}
+	if err := dec.Decode(&modelFile{}); !errors.Is(err, io.EOF) {
+		return nil, &Mistake{File: file, Text: "more than one document"}
+	}
+	tree, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return nil, syntaxMistake(file, err)
+	}
+	c := checker{file: file, tree: tree}
+	c.check(&f)
+	if len(c.mistakes) > 0 {
+		return nil, errors.Join(c.mistakes...)
+	}
+	return f.model(), nil
+}
+
+func syntaxMistake(file string, err error) error {
+	m := &Mistake{File: file, Text: err.Error()}
+	var at yaml.Error
+	if errors.As(err, &at) {
+		m.Text = at.GetMessage()
+		if t := at.GetToken(); t != nil {
+			m.Line = t.Position.Line
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		m.Text = "the file is empty"
+	}
+	return m
+}
+
+// line finds where a key stands. A key that is missing stands where its parent does.
+func line(tree *ast.File, key string) int {
+	for key != "" {
+		if p, err := yaml.PathString("$." + key); err == nil {
+			if n, err := p.FilterFile(tree); err == nil && n != nil && n.GetToken() != nil {
+				return n.GetToken().Position.Line
+			}
+		}
+		key = key[:max(strings.LastIndexAny(key, ".["), 0)]
+	}
+	return 0
+}
+
+// model builds the model of a file without mistakes.
+func (f *modelFile) model() *Model {
+	m := &Model{
+		Name: f.Model, Manufacturer: f.Manufacturer, Product: f.Product,
+		NominalV: f.NominalV, Settling: time.Duration(f.SettlingMS) * time.Millisecond,
+		relays: uint16(f.Buses.Relays.Address), //nolint:gosec // checked
+	}
+	if f.Buses.Mux != nil {
+		m.mux = uint16(f.Buses.Mux.Address) //nolint:gosec // checked
+	}
+	if e := f.Buses.FRU; e != nil {
+		m.eeprom = &eeprom{place: placeAt(e.Address, e.Channel), part: at24.Part(e.Part)}
+	}
+	for _, e := range f.Buses.Temperatures {
+		m.sensors = append(m.sensors, placeAt(e.Address, e.Channel))
+	}
+	for _, e := range f.Meters {
+		m.meters = append(m.meters, meterSpec{place: placeAt(ade7953.Address, e.Channel), opts: e.opts()})
+	}
+	for i, e := range f.Outlets {
+		m.Outlets = append(m.Outlets, e.outlet(i+1))
+	}
+	return m
+}
+
+func placeAt(addr int, channel *int) place {
+	p := place{addr: uint16(addr), channel: upstream} //nolint:gosec // checked
+	if channel != nil {
+		p.channel = *channel
+	}
+	return p
+}
+
+func (e meterEntry) opts() ade7953.Opts {
+	input := func(i inputEntry) ade7953.Channel {
+		return ade7953.Channel{FullScaleI: ade7953.FullScaleCurrent(i.Gain, i.ShuntOhm), Gain: i.Gain}
+	}
+	return ade7953.Opts{FullScaleV: ade7953.FullScaleVoltage(e.Divider), A: input(e.A), B: input(e.B)}
+}
+
+func (e outletEntry) outlet(n int) Outlet {
+	o := Outlet{
+		N: n, Bank: e.Bank, RatingA: e.RatingA, NoiseW: e.NoiseW, Metered: e.Meter != nil,
+		inputB: e.Input == inputB, relay: 1 << *e.Relay, activeHigh: e.Active == activeHigh, contact: contact(e.Contact),
+	}
+	if e.Meter != nil {
+		o.Meter = *e.Meter
+	}
+	return o
+}

@@ -1,0 +1,153 @@
+package pdu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+
+	"rackagent/drivers"
+	"rackagent/drivers/chip/tca9555"
+)
+
+// Switched says what became of one write to the relay bank. It is meaningful beside an error too.
+type Switched struct {
+	// Before is the word read just before the write, and After the word read back. After means something when
+	// Confirmed is set or the error is drivers.Mismatch.
+	Before, After uint16
+	// Taken is when the write transfer had returned: whatever the write did was done by then. Zero: no write was
+	// handed to the bus. Set beside an error: the write may have happened.
+	Taken time.Time
+	// Confirmed is when the word that was written was read back. Zero: it was not.
+	Confirmed time.Time
+}
+
+// Adopted says what became of the two writes of Adopt.
+type Adopted struct{ Latch, Direction Switched }
+
+// Cut opens outlet n, counted from 1: it takes the load's power away. It does not ask whether it may; that is the
+// caller's duty.
+func (p *PDU) Cut(ctx context.Context, n int) (Switched, error) {
+	return p.turn(ctx, fmt.Sprintf("cut outlet %d", n), n, false)
+}
+
+// Energise closes outlet n, counted from 1.
+func (p *PDU) Energise(ctx context.Context, n int) (Switched, error) {
+	return p.turn(ctx, fmt.Sprintf("energise outlet %d", n), n, true)
+}
+
+// turn moves one relay in one job: read, judge, write the whole latch with one bit changed, read back.
+func (p *PDU) turn(ctx context.Context, op string, n int, closed bool) (Switched, error) {
+	var s Switched
+	if n < 1 || n > len(p.model.Outlets) {
+		return s, p.fail(op, drivers.Unsupported, fmt.Errorf("there are %d outlets", len(p.model.Outlets)))
+	}
+	err := p.job(ctx, op, func(chip *tca9555.Dev, last func() error) error {
+		w, err := words(ctx, chip)
+		if err != nil {
+			return err
+		}
+		if fault, reason := p.model.judge(w); fault != drivers.None {
+			return p.fail(op, fault, errors.New(reason))
+		}
+		if err := last(); err != nil {
+			return err
+		}
+		done, err := chip.WriteLatch(context.WithoutCancel(ctx), p.model.Outlets[n-1].set(w.Latch, closed))
+		s = switched(w.Latch, done, err)
+		return err
+	})
+	return s, err
+}
+
+// Adopt takes a bank that is out of control back under control: it writes the whole latch, reads it back, and only
+// then makes the relays' pins outputs. The words come from Standing and were recorded before; a direction that is
+// not the model's is refused, and so is a bank whose direction does not read all inputs any more.
+func (p *PDU) Adopt(ctx context.Context, latch, direction uint16) (Adopted, error) {
+	const op = "adopt the bank"
+	var a Adopted
+	if want := p.model.direction(); direction != want {
+		return a, p.fail(op, drivers.Unsupported, fmt.Errorf("direction %04x is not the model's %04x", direction, want))
+	}
+	err := p.job(ctx, op, func(chip *tca9555.Dev, last func() error) error {
+		w, err := words(ctx, chip)
+		if err != nil {
+			return err
+		}
+		if fault, reason := p.model.judge(w); fault == drivers.None {
+			return p.fail(op, drivers.Foreign, errors.New("the bank is under control already"))
+		} else if fault != drivers.OutOfControl {
+			return p.fail(op, fault, errors.New(reason))
+		}
+		if err := last(); err != nil {
+			return err
+		}
+		done, err := chip.WriteLatch(context.WithoutCancel(ctx), latch)
+		if a.Latch = switched(w.Latch, done, err); err != nil {
+			return err
+		}
+		if ctx.Err() != nil { // the pins are inputs still: stopping here moves nothing
+			return p.fail(op, drivers.Cancelled, context.Cause(ctx))
+		}
+		done, err = chip.WriteDirection(context.WithoutCancel(ctx), direction)
+		a.Direction = switched(w.Direction, done, err)
+		return err
+	})
+	return a, err
+}
+
+// job runs a switching job on the act handle. Up to the call of last the end of ctx stops it; from then on its
+// transfers no longer hang on ctx, because a write without its read-back would leave the outcome open. last fails
+// when ctx has ended already: then nothing may be written.
+func (p *PDU) job(ctx context.Context, op string, run func(chip *tca9555.Dev, last func() error) error) error {
+	if p.wrong.Load() {
+		return p.fail(op, drivers.WrongDevice, errors.New("the board's memory names another product"))
+	}
+	detached, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	detach := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+	defer detach()
+	last := func() error {
+		if !detach() {
+			return p.fail(op, drivers.Cancelled, context.Cause(ctx))
+		}
+		return nil
+	}
+	return p.act.Do(detached, func(tx i2c.Bus) error {
+		chip, err := tca9555.New(tx, p.relays)
+		if err != nil {
+			return err
+		}
+		return run(chip, last)
+	})
+}
+
+// words reads the bank for a write that depends on it: the latch twice, since no checksum guards the wire and a
+// bit read wrongly would be written back into another outlet's relay.
+func words(ctx context.Context, chip *tca9555.Dev) (tca9555.Words, error) {
+	w, err := chip.Read(ctx)
+	if err != nil {
+		return w, err
+	}
+	again, err := chip.ReadLatch(ctx)
+	if err != nil {
+		return w, err
+	}
+	if again != w.Latch {
+		return w, &drivers.Error{
+			Op: "read", Device: chip.String(), Reg: "Output Port 0", Fault: drivers.Corrupt,
+			Err: fmt.Errorf("%04x, then %04x", w.Latch, again),
+		}
+	}
+	return w, nil
+}
+
+func switched(before uint16, w tca9555.Written, err error) Switched {
+	s := Switched{Before: before, After: w.Word, Taken: w.At}
+	if err == nil {
+		s.Confirmed = w.Read
+	}
+	return s
+}
