@@ -1,0 +1,71 @@
+package journal
+
+import (
+	"slices"
+	"time"
+
+	"rackagent/agent/rack"
+)
+
+// age is what pruning must know of one entry.
+type age struct {
+	id            string
+	exp           time.Time
+	closed, acked bool
+}
+
+// index lists the entries, oldest first. It belongs to the writer and follows what is on disk.
+type index struct {
+	order []*age
+	byID  map[string]*age
+}
+
+func (x *index) add(a *age) {
+	if x.byID == nil {
+		x.byID = map[string]*age{}
+	}
+	x.order = append(x.order, a)
+	x.byID[a.id] = a
+}
+
+// take follows committed records.
+func (x *index) take(written []item) {
+	for _, it := range written {
+		switch it.kind {
+		case rack.RecordAccepted:
+			x.add(&age{id: it.id, exp: it.exp})
+		case rack.RecordRejected:
+			x.add(&age{id: it.id, exp: it.exp, closed: true})
+		case rack.RecordEnded:
+			x.byID[it.id].closed = true
+		case rack.RecordAcked:
+			x.byID[it.id].acked = true
+		}
+	}
+}
+
+// drop follows committed removals.
+func (x *index) drop(ids []string) {
+	if len(ids) == 0 {
+		return
+	}
+	for _, id := range ids {
+		delete(x.byID, id)
+	}
+	x.order = slices.DeleteFunc(x.order, func(a *age) bool { return slices.Contains(ids, a.id) })
+}
+
+// stale lists up to limit entries that need no longer be kept, oldest first: not among the newest keep, ended,
+// acknowledged by the broker (S5: a result is kept until then, however old), and keepFor past their expiry.
+func (x *index) stale(now time.Time, keep int, keepFor time.Duration, limit int) []string {
+	var out []string
+	for _, a := range x.order[:max(0, len(x.order)-keep)] {
+		if len(out) >= limit {
+			break
+		}
+		if a.closed && a.acked && now.Sub(a.exp) > keepFor {
+			out = append(out, a.id)
+		}
+	}
+	return out
+}
