@@ -1,0 +1,53 @@
+// Package command is the desk: it takes every command that reaches the agent, over MQTT or the local socket, decides
+// whether it may be tried, has it recorded, hands it on, and tells its states until the broker has the last one.
+//
+// It is NOT a planner (whether a relay may move is decided in agent/power, from one snapshot), not a store (the
+// journal is), and not a reader of JSON (agent/wire is). It never touches a device and knows no verb that does.
+//
+// # What a message goes through
+//
+// Cheap checks first. A message that fails above the line is one counted event and is not answered, because nothing
+// in it may choose a topic; below the line it is answered under its id.
+//
+//	topic        anything below down/ but down/cmd
+//	size         over 8 KiB                                   too_big
+//	retained     flagged as retained                          retained
+//	form         no JSON object, no valid id, signed          bad_schema, unsupported
+//	signature    unsigned, and commands.unsigned is off       bad_signature
+//	----------
+//	rate         over 10 per second after a burst of 20       rate_limited *
+//	repeat       an id already known: the recorded outcome with dup:true; another payload under it   id_conflict *
+//	queue        too many commands are being recorded         busy *
+//	form         members, verb, target, arguments             bad_schema, unsupported, precondition
+//	audience     aud names another agent                      wrong_audience
+//	boot         aud_boot is not this boot                    replay
+//	clock        not synchronised and no aud_boot             clock_unsynced
+//	time         iat over 5 s ahead, exp passed, exp too far  not_yet_valid, expired, precondition
+//	mode         observing, and the verb moves power          observing *
+//	room         too many commands are unfinished             busy *
+//	plan         what the planner refuses                     its code
+//	journal      the record cannot be written                 journal_full *
+//
+// The repeat stands before the checks of time: a command delivered again after its expiry has its outcome already.
+// What is marked * is no outcome. It is published with n 0, so that whatever follows under the id counts higher, and
+// the same id may be sent again. Every other rejection is on disk before it is published.
+//
+// # What a crash leaves
+//
+// A power verb is submitted to the journal with its plan. Only when the journal says it is on disk does the desk
+// publish accepted, acknowledge the message, and start it, in this order. So a crash
+//
+//   - before the record: nothing happened, the broker delivers the message again, and it is a new command;
+//   - after the record, before the acknowledgement: the broker delivers it again, and it is a repeat. It is never
+//     started, neither by the repeat nor by the new desk: commands found unfinished are judged by agent/power, never
+//     continued (S1);
+//   - after the start: the same.
+//
+// A terminal result is on disk before the desk hears of it, and is published again after a start until the broker has
+// acknowledged it (S5).
+//
+// # Ownership
+//
+// All state belongs to the goroutine of Run. Everything else (messages, answers of the journal, results, the
+// broker's acknowledgements) is put into an inbox, which never blocks the one who brings it.
+package command

@@ -1,0 +1,184 @@
+package command
+
+import (
+	"fmt"
+	"time"
+
+	"rackagent/agent/rack"
+)
+
+// message takes one message through the checks.
+func (d *Desk) message(now time.Time, in Inbound) {
+	cmd, bad := screen(in, d.o.Unsigned)
+	switch {
+	case bad != nil && !bad.Answerable:
+		d.tell(now, 1, bad.Code, bad.Text)
+		release(in.Ack)
+	case !d.rates[cmd.Origin].take(now):
+		d.turnAway(now, cmd.ID, in.Ack, refuse(rack.CodeRateLimited, "over %d commands per second", ratePerS))
+	case d.repeat(now, cmd, in.Ack):
+	case len(d.flight) >= maxFlight:
+		d.turnAway(now, cmd.ID, in.Ack, refuse(rack.CodeBusy, "%d commands are being recorded", len(d.flight)))
+	case bad != nil:
+		d.reject(now, cmd, in.Ack, refuse(bad.Code, "%s", bad.Text))
+	default:
+		d.admit(now, cmd, in.Ack)
+	}
+}
+
+// admit judges a new, well formed command and has it recorded.
+func (d *Desk) admit(now time.Time, cmd rack.Command, ack func()) {
+	if bad := d.judge(now, &cmd); bad != nil {
+		d.reject(now, cmd, ack, bad)
+		return
+	}
+	if !cmd.Op.MovesPower() {
+		d.own(now, cmd, ack)
+		return
+	}
+	switch {
+	case d.o.Observing():
+		d.turnAway(now, cmd.ID, ack, refuse(rack.CodeObserving, "the journal was lost and nobody has accepted that: nothing is moved"))
+	case d.crowded(cmd.Op):
+		d.turnAway(now, cmd.ID, ack, refuse(rack.CodeBusy, "%d commands are unfinished", len(d.open)))
+	default:
+		d.plan(now, cmd, ack)
+	}
+}
+
+func (d *Desk) crowded(op rack.Op) bool {
+	n := len(d.open) + len(d.flight)
+	if op.OnlyLowers() {
+		return n >= maxLowers
+	}
+	return n >= maxOpen
+}
+
+// plan asks for a plan and has it recorded beside the command. A dry run ends with the plan.
+func (d *Desk) plan(now time.Time, cmd rack.Command, ack func()) {
+	plan, bad := d.o.Planner.Plan(now, cmd)
+	switch {
+	case bad != nil:
+		d.reject(now, cmd, ack, bad)
+	case cmd.Dry:
+		d.conclude(now, cmd, ack, deed{outcome: rack.Outcome{Text: "planned, nothing done", Plan: &plan}})
+	default:
+		d.submit(&pending{cmd: cmd, plan: &plan, acks: hold(ack)}, accepted(now, cmd, &plan))
+	}
+}
+
+// repeat answers a message whose id is known or on its way into the journal. It tells whether it did.
+func (d *Desk) repeat(now time.Time, cmd rack.Command, ack func()) bool {
+	if p, ok := d.flight[cmd.ID]; ok {
+		if p.cmd.Hash != cmd.Hash {
+			d.conflict(now, cmd.ID, ack)
+			return true
+		}
+		p.repeated = true
+		p.acks = append(p.acks, hold(ack)...) // not before the record is on disk
+		return true
+	}
+	e, known, err := d.o.Book.Get(cmd.ID)
+	switch {
+	case !known && err == nil:
+		return false
+	case !known:
+		d.turnAway(now, cmd.ID, ack, refuse(rack.CodeJournalFull, "the journal cannot tell whether this id is a repeat"))
+	case e.Command.Hash != cmd.Hash:
+		d.conflict(now, cmd.ID, ack)
+	default:
+		d.recall(e)
+		release(ack)
+	}
+	return true
+}
+
+// recall publishes what is known about a command, marked as no news.
+func (d *Desk) recall(e rack.Entry) {
+	id := e.Command.ID
+	if e.Outcome == nil {
+		d.o.Publisher.Publish(d.present(e), true, nil)
+		return
+	}
+	var delivered func()
+	if !e.Acked {
+		delivered = d.deliveredFunc(id)
+	}
+	d.o.Publisher.Publish(*e.Outcome, true, delivered)
+}
+
+// present is the state of an unfinished command.
+func (d *Desk) present(e rack.Entry) rack.Outcome {
+	if u, ok := d.open[e.Command.ID]; ok {
+		return u.last
+	}
+	return rack.Outcome{Command: e.Command.ID, State: rack.StateAccepted, N: 1, At: e.Command.Received}
+}
+
+func (d *Desk) conflict(now time.Time, id string, ack func()) {
+	d.event(now, rack.Event{
+		Kind: rack.EventMessageDropped, Severity: rack.Warn, Command: id, Reason: string(rack.CodeIDConflict),
+		Text: "another command came under an id that is taken",
+	}, 1)
+	d.turnAway(now, id, ack, refuse(rack.CodeIDConflict, "this id belongs to another command, whose outcome stands"))
+}
+
+// outcomeless tells the rejections that are no outcome of the command: the id stays free.
+func outcomeless(c rack.Code) bool {
+	switch c {
+	case rack.CodeBusy, rack.CodeRateLimited, rack.CodeObserving, rack.CodeIDConflict, rack.CodeJournalFull:
+		return true
+	default:
+		return false
+	}
+}
+
+// turnedAway is a rejection that is no outcome. Its n is 0, below that of any state that may follow.
+func turnedAway(now time.Time, id string, code rack.Code, text string) rack.Outcome {
+	return rack.Outcome{Command: id, State: rack.StateRejected, N: 0, Code: code, Text: text, At: now}
+}
+
+// turnAway answers without a record.
+func (d *Desk) turnAway(now time.Time, id string, ack func(), bad *rack.Refusal) {
+	o := turnedAway(now, id, bad.Code, bad.Text)
+	o.Earliest = bad.Earliest
+	d.o.Publisher.Publish(o, false, nil)
+	release(ack)
+}
+
+// tell makes an event of messages that are not answered.
+func (d *Desk) tell(now time.Time, n int, code rack.Code, text string) {
+	d.event(now, rack.Event{Kind: rack.EventMessageDropped, Severity: rack.Warn, Reason: string(code), Text: text}, n)
+}
+
+// event passes one event about n messages on, unless there were too many of late: then it is counted into the next.
+func (d *Desk) event(now time.Time, e rack.Event, n int) {
+	d.untold += n - 1
+	if !d.events.take(now) {
+		d.untold++
+		return
+	}
+	d.emit(now, e)
+}
+
+func (d *Desk) emit(now time.Time, e rack.Event) {
+	e.At = now
+	if d.untold > 0 {
+		e.Text = fmt.Sprintf("%s (and %d more messages were refused)", e.Text, d.untold)
+		d.untold = 0
+	}
+	d.o.Event(e)
+}
+
+func release(ack func()) {
+	if ack != nil {
+		ack()
+	}
+}
+
+func hold(ack func()) []func() {
+	if ack == nil {
+		return nil
+	}
+	return []func(){ack}
+}

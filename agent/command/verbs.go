@@ -1,0 +1,142 @@
+package command
+
+import (
+	"time"
+
+	"rackagent/agent/rack"
+)
+
+const (
+	// listed is how many commands cmd.list gives if the sender does not say.
+	listed = 50
+	// maxListed is how many it gives at most: a line takes up to 200 bytes, so that they fit into one message.
+	maxListed = 200
+	// identifyLimit is how long boards may take to say who they are (arbitrary: a read takes 0.1 s a board, and a
+	// bus that hangs says so itself).
+	identifyLimit = 60 * time.Second
+)
+
+// own carries out the verbs that touch no actuator. All but identify are done with their record.
+func (d *Desk) own(now time.Time, cmd rack.Command, ack func()) {
+	if cmd.If != nil {
+		d.reject(now, cmd, ack, refuse(rack.CodePrecondition, "preconditions (if) cannot be judged for %s", cmd.Op))
+		return
+	}
+	did, bad := d.attempt(now, cmd)
+	switch {
+	case bad != nil:
+		d.reject(now, cmd, ack, bad)
+	case cmd.Dry:
+		nothing := rack.Plan{Command: cmd.ID, Made: now}
+		d.conclude(now, cmd, ack, deed{outcome: rack.Outcome{Text: "nothing to plan, nothing done", Plan: &nothing}})
+	case cmd.Op == rack.OpIdentify && d.crowded(cmd.Op):
+		d.turnAway(now, cmd.ID, ack, refuse(rack.CodeBusy, "%d commands are unfinished", len(d.open)))
+	case cmd.Op == rack.OpIdentify:
+		d.submit(&pending{cmd: cmd, acks: hold(ack)}, accepted(now, cmd, nil))
+	default:
+		d.conclude(now, cmd, ack, did)
+	}
+}
+
+func (d *Desk) attempt(now time.Time, cmd rack.Command) (deed, *rack.Refusal) {
+	switch cmd.Op {
+	case rack.OpIdentify:
+		return deed{}, nil
+	case rack.OpGet:
+		return d.get(cmd.Args.ID)
+	case rack.OpList:
+		return d.list(cmd.Args.N), nil
+	case rack.OpCancel:
+		return d.cancel(cmd.Args.ID)
+	case rack.OpJournalAccept:
+		return d.acceptLoss(now, cmd)
+	default:
+		return deed{}, refuse(rack.CodeUnsupported, "%s is not a verb of this agent", cmd.Op)
+	}
+}
+
+// get publishes what is recorded of another command, under that one's id.
+func (d *Desk) get(id string) (deed, *rack.Refusal) {
+	if _, known, _ := d.o.Book.Get(id); !known && d.flight[id] == nil {
+		return deed{}, refuse(rack.CodeUnknownTarget, "no command %s is recorded here", id)
+	}
+	return deed{then: func() {
+		if e, known, _ := d.o.Book.Get(id); known { // the journal answers in order: what was in flight is written
+			d.recall(e)
+		}
+	}}, nil
+}
+
+func (d *Desk) list(n int) deed {
+	if n == 0 {
+		n = listed
+	}
+	lines := []rack.Summary{}
+	for _, e := range d.o.Book.List(min(n, maxListed)) {
+		s := rack.Summary{Command: e.Command.ID, Op: e.Command.Op, Target: e.Command.Target, Received: e.Command.Received}
+		if s.Target.Kind == "" { // a damaged record
+			s.Target.Kind = rack.TargetRack
+		}
+		if e.Outcome != nil {
+			s.State, s.Code = e.Outcome.State, e.Outcome.Code
+		} else {
+			now := d.present(e)
+			s.State, s.Code = now.State, now.Code
+		}
+		lines = append(lines, s)
+	}
+	return deed{outcome: rack.Outcome{Listed: lines}}
+}
+
+// cancel stops another command before its next step. It undoes nothing.
+func (d *Desk) cancel(id string) (deed, *rack.Refusal) {
+	e, known, _ := d.o.Book.Get(id)
+	p := d.flight[id]
+	switch {
+	case known && e.Outcome != nil:
+		return deed{}, refuse(rack.CodePrecondition, "%s has ended: %s", id, e.Outcome.State)
+	case known && !e.Command.Op.MovesPower(), p != nil && p.plan == nil:
+		return deed{}, refuse(rack.CodePrecondition, "%s has no step that could be left out", id)
+	case !known && p == nil:
+		return deed{}, refuse(rack.CodeUnknownTarget, "no command %s is recorded here", id)
+	}
+	return deed{outcome: rack.Outcome{Text: id + " takes no further step"}, then: func() {
+		if p := d.flight[id]; p != nil {
+			p.cancel = true
+			return
+		}
+		d.o.Runner.Cancel(id)
+	}}, nil
+}
+
+// acceptLoss ends observing, on the word of a person at the rack.
+func (d *Desk) acceptLoss(now time.Time, cmd rack.Command) (deed, *rack.Refusal) {
+	switch {
+	case cmd.Origin != rack.OriginLocal:
+		return deed{}, refuse(rack.CodeUnsupported, "%s is taken on the local socket only", cmd.Op)
+	case !d.o.Observing():
+		return deed{}, refuse(rack.CodePrecondition, "the journal is not lost")
+	}
+	observed := rack.Record{Kind: rack.RecordObserved, At: now, ID: cmd.ID, By: cmd.Issuer, Reason: cmd.Args.Reason}
+	return deed{outcome: rack.Outcome{Text: "the loss of the journal is accepted"}, records: []rack.Record{observed}}, nil
+}
+
+// identify asks the boards; what they say comes back through the inbox.
+func (d *Desk) identify(cmd rack.Command) {
+	d.o.Identifier.Identify(cmd.Target, func(boards map[string]rack.Identity, bad *rack.Refusal) {
+		d.in.bring(func(c *contents) { c.found = append(c.found, finding{cmd.ID, boards, bad}) })
+	})
+}
+
+// found ends an identify.
+func (d *Desk) found(now time.Time, f finding) {
+	u := d.open[f.id]
+	if u == nil || u.ending != nil {
+		return // too late
+	}
+	o := rack.Outcome{Command: f.id, State: rack.StateSucceeded, N: 2, At: now, Ident: f.boards}
+	if f.bad != nil {
+		o.State, o.Code, o.Text = rack.StateFailed, f.bad.Code, f.bad.Text
+	}
+	d.close(u, o)
+}

@@ -1,0 +1,37 @@
+package wire
+
+import "rackagent/agent/rack"
+
+// quantity says how values of one rack.Quantity are written and what they are about.
+type quantity struct {
+	unit   string // UCUM-like: W, VA, A, Wh, V, Hz, Cel; "1" for yes and no
+	of     string // what the position counts: outlet, bank, sensor
+	digits int    // decimals that the meters can tell
+}
+
+func quantityOf(q rack.Quantity) quantity {
+	switch q {
+	case rack.PowerW:
+		return quantity{"W", "outlet", 1}
+	case rack.ApparentV:
+		return quantity{"VA", "outlet", 1}
+	case rack.CurrentA:
+		return quantity{"A", "outlet", 3}
+	case rack.EnergyWh:
+		return quantity{"Wh", "outlet", 1}
+	case rack.VoltageV:
+		return quantity{"V", "outlet", 1}
+	case rack.FrequHz:
+		return quantity{"Hz", "outlet", 2}
+	case rack.Relay:
+		return quantity{"1", "outlet", 0}
+	case rack.Control:
+		return quantity{"1", "bank", 0}
+	case rack.Identified:
+		return quantity{"1", "board", 0}
+	case rack.TempC:
+		return quantity{"Cel", "sensor", 1}
+	default:
+		return quantity{"", "position", 3}
+	}
+}

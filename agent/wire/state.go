@@ -1,0 +1,55 @@
+package wire
+
+import "time"
+
+// The values of State.State, State.Reason and State.Mode.
+const (
+	Online         = "online"
+	Offline        = "offline"
+	ReasonLost     = "lost"     // in the will, published by the broker
+	ReasonShutdown = "shutdown" // the agent's own farewell
+	ModeNormal     = "normal"
+	ModeObserving  = "observing" // commands that could move power are rejected
+)
+
+// State is the payload of up/state: birth, will or end. A consumer ignores an offline whose boot and conn are older
+// than the newest online it saw; an offline proves nothing about the loads.
+type State struct {
+	State    string
+	Reason   string // of offline
+	Boot     string
+	Conn     int       // counts CONNECTs within the boot, from 1
+	At       time.Time // of the birth or end; in a will, of the CONNECT
+	Clock    Clock
+	Software string // version
+	Mode     string
+	// Unsigned tells the world that this agent takes commands without a signature.
+	Unsigned bool
+}
+
+// Clock says how far the agent's time stamps may be trusted.
+type Clock struct {
+	Source string `json:"src"` // who sets it: "ntp"; "none" where nobody does
+	OK     bool   `json:"ok"`  // synchronised
+}
+
+type stateJSON struct {
+	V        int    `json:"v"`
+	State    string `json:"state"`
+	Reason   string `json:"reason,omitempty"`
+	Boot     string `json:"boot"`
+	Conn     int    `json:"conn"`
+	At       int64  `json:"ts"`
+	Clock    Clock  `json:"clock"`
+	Software string `json:"sw"`
+	Mode     string `json:"mode"`
+	Unsigned bool   `json:"unsigned,omitempty"`
+}
+
+// Encode writes the message.
+func (s State) Encode() []byte {
+	return encode(stateJSON{
+		V: 1, State: s.State, Reason: s.Reason, Boot: s.Boot, Conn: s.Conn, At: millis(s.At),
+		Clock: s.Clock, Software: s.Software, Mode: s.Mode, Unsigned: s.Unsigned,
+	})
+}
