@@ -1,0 +1,52 @@
+package sim
+
+import (
+	"time"
+
+	"rackagent/agent/rack"
+)
+
+// NewMiner is a miner of 3250 W that boots in 2 s and takes 8 s to full power: a real one takes minutes, too long
+// to watch.
+func NewMiner(name string) *Miner {
+	return &Miner{Name: name, NominalW: 3250, StandbyW: 25, Boot: 2 * time.Second, Ramp: 8 * time.Second}
+}
+
+// NewServer is a GPU server of 3200 W with an even pair of supplies.
+func NewServer(name string) *Server {
+	return &Server{
+		Name: name, NominalW: 3200, StandbyW: 30, ShareA: 0.5,
+		Boot: 20 * time.Second, Ramp: 10 * time.Second, HoldUp: 10 * time.Millisecond,
+	}
+}
+
+// DemoFeed, DemoBoard and DemoBus are the names in a Demo.
+const (
+	DemoFeed  = "feed-a"
+	DemoBoard = "pdu-a"
+	DemoBus   = "sim-i2c-0"
+)
+
+// Demo is a rack with one board: miners asic-1 to asic-3 on outlets 1 to 3, a fan tray of 180 W on outlet 4, nothing
+// on 5 and 6, and the server gpu-1 on 7 and 8.
+func Demo(seed uint64) Config {
+	on := func(l Load, outlets ...int) Plug {
+		p := Plug{Load: l}
+		for _, n := range outlets {
+			p.Outlets = append(p.Outlets, rack.OutletID{PDU: DemoBoard, N: n})
+		}
+		return p
+	}
+	return Config{
+		Seed:   seed,
+		Feeds:  []Feed{{Name: DemoFeed, Volts: 230, Hertz: 50}},
+		Boards: []Board{AC8(DemoBoard, DemoBus, "SIM-0001", DemoFeed)},
+		Loads: []Plug{
+			on(NewMiner("asic-1"), 1),
+			on(NewMiner("asic-2"), 2),
+			on(NewMiner("asic-3"), 3),
+			on(&Resistive{Name: "fan-tray", W: 180}, 4),
+			on(NewServer("gpu-1"), 7, 8),
+		},
+	}
+}
