@@ -1,0 +1,158 @@
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"time"
+)
+
+const (
+	portPlain = "1883"
+	portTLS   = "8883"
+	// minDial is the least time that one broker of a list is given to answer. Arbitrary.
+	minDial = 2 * time.Second
+)
+
+// TLS names the files of a broker connection. They are read at every attempt, so that renewed ones are taken
+// without a restart. A running connection keeps what it began with.
+type TLS struct {
+	CA         string // PEM; empty: the system's roots
+	Cert, Key  string // PEM, both or neither
+	ServerName string // default: the host dialled
+}
+
+// Dialer gives a Dial function for a list of brokers, mqtt://host[:1883] or mqtts://host[:8883]. Each call tries all of
+// them once and begins after the one that it gave last time: a broker that takes connections and then refuses to
+// work does not hide the others. Calls must not overlap.
+func Dialer(brokers []string, files TLS) (func(ctx context.Context) (net.Conn, error), error) {
+	if len(brokers) == 0 {
+		return nil, errors.New("no broker")
+	}
+	if (files.Cert == "") != (files.Key == "") {
+		return nil, errors.New("tls: certificate and key go together")
+	}
+	list := make([]endpoint, 0, len(brokers))
+	for _, b := range brokers {
+		e, err := parseBroker(b)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, e)
+	}
+	start := 0
+	return func(ctx context.Context) (net.Conn, error) {
+		var errs []error
+		for i := range list {
+			at := (start + i) % len(list)
+			c, err := list[at].dial(ctx, files, share(ctx, len(list)-i))
+			if err == nil {
+				start = at + 1
+				return c, nil
+			}
+			errs = append(errs, err)
+		}
+		return nil, errors.Join(errs...)
+	}, nil
+}
+
+// share divides what is left of ctx among n brokers.
+func share(ctx context.Context, n int) time.Duration {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return dialLimit
+	}
+	return max(minDial, time.Until(end)/time.Duration(n))
+}
+
+// endpoint is one broker address.
+type endpoint struct {
+	addr, host string
+	secure     bool
+}
+
+func parseBroker(s string) (endpoint, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return endpoint{}, errors.New("broker: not a URL") // the text could hold a password
+	}
+	if u.User != nil {
+		return endpoint{}, fmt.Errorf("broker %s: user and password do not belong into the URL", u.Redacted())
+	}
+	if u.Hostname() == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
+		return endpoint{}, fmt.Errorf("broker %q: want mqtt://host:port or mqtts://host:port", s)
+	}
+	port := u.Port()
+	e := endpoint{host: u.Hostname()}
+	switch u.Scheme {
+	case "mqtt":
+		port = or(port, portPlain)
+	case "mqtts":
+		e.secure, port = true, or(port, portTLS)
+	default:
+		return endpoint{}, fmt.Errorf("broker %q: scheme %q is neither mqtt nor mqtts", s, u.Scheme)
+	}
+	e.addr = net.JoinHostPort(e.host, port)
+	return e, nil
+}
+
+func or(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+func (e endpoint) dial(ctx context.Context, files TLS, limit time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	d := net.Dialer{KeepAlive: -1} // MQTT has its own
+	d.Control = socketOptions
+	c, err := d.DialContext(ctx, "tcp", e.addr)
+	if err != nil {
+		return nil, err
+	}
+	c = quickAck(c.(*net.TCPConn)) //nolint:forcetypeassert // network "tcp"
+	if !e.secure {
+		return c, nil
+	}
+	cfg, err := files.config(e.host)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	t := tls.Client(c, cfg)
+	if err := t.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("%s: %w", e.addr, err)
+	}
+	return t, nil
+}
+
+// config reads the files.
+func (f TLS) config(host string) (*tls.Config, error) {
+	c := &tls.Config{ServerName: or(f.ServerName, host), MinVersion: tls.VersionTLS12}
+	if f.CA != "" {
+		pem, err := os.ReadFile(f.CA)
+		if err != nil {
+			return nil, fmt.Errorf("tls: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("tls: no certificate in %s", f.CA)
+		}
+	}
+	if f.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+		if err != nil {
+			return nil, fmt.Errorf("tls: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
