@@ -26,11 +26,14 @@ func (s *Snapshot) Reservation(n rack.Node, now time.Time) float64 {
 	return w
 }
 
-// loadAfter sums every level that the node's outlets hang on, as if the node were started now.
-func (s *Snapshot) loadAfter(n rack.Node, starting bool, now time.Time) []rack.FeedLoad {
+// startW is what a node counts for while it starts.
+func (s *Snapshot) startW(n rack.Node) float64 { return max(n.MaxW, s.Nodes[n.Name].PeakW) + n.SurgeW }
+
+// loads sums every level that the node's outlets hang on. Nodes named in instead count as given there.
+func (s *Snapshot) loads(n rack.Node, instead map[string]float64, now time.Time) []rack.FeedLoad {
 	var out []rack.FeedLoad
 	for _, level := range s.levelsOf(n) {
-		out = append(out, s.levelLoad(level, n.Name, starting, now))
+		out = append(out, s.levelLoad(level, instead, now))
 	}
 	return out
 }
@@ -54,13 +57,13 @@ func (s *Snapshot) levelsOf(n rack.Node) []rack.Feed {
 
 // levelLoad counts every node below a level once and whole on each line that any of its outlets is connected to.
 // A line-to-line load counts on both lines.
-func (s *Snapshot) levelLoad(level rack.Feed, starts string, starting bool, now time.Time) rack.FeedLoad {
+func (s *Snapshot) levelLoad(level rack.Feed, instead map[string]float64, now time.Time) rack.FeedLoad {
 	amps := make(map[string]float64)
 	load := rack.FeedLoad{Feed: level.Name, LimitA: level.LimitA()}
 	for _, n := range s.Layout.Nodes {
-		w := s.Reservation(n, now)
-		if n.Name == starts && starting {
-			w = max(n.MaxW, s.Nodes[n.Name].PeakW) + n.SurgeW
+		w, ok := instead[n.Name]
+		if !ok {
+			w = s.Reservation(n, now)
 		}
 		lines := s.linesBelow(n, level.Name)
 		if len(lines) == 0 {
@@ -102,7 +105,7 @@ func (s *Snapshot) linesBelow(n rack.Node, level string) map[string]float64 {
 // overLimit refuses a start that would take a level of the feed, or the outlet itself, above its continuous
 // limit (S2). Levels that are above it already refuse every start below them.
 func (s *Snapshot) overLimit(n rack.Node, on rack.OutletID, now time.Time) *rack.Refusal {
-	for _, l := range s.loadAfter(n, true, now) {
+	for _, l := range s.loads(n, map[string]float64{n.Name: s.startW(n)}, now) {
 		if l.A > l.LimitA {
 			return &rack.Refusal{Code: rack.CodeLimitExceeded, Text: fmt.Sprintf(
 				"feed %s would carry %.1f A of reservations (%.0f W), its continuous limit is %.1f A", l.Feed, l.A, l.W, l.LimitA)}
@@ -116,7 +119,7 @@ func (s *Snapshot) overLimit(n rack.Node, on rack.OutletID, now time.Time) *rack
 	if !ok {
 		return &rack.Refusal{Code: rack.CodeLimitExceeded, Text: "outlet " + on.String() + " has no feed, so its limit is not known"}
 	}
-	if a := (max(n.MaxW, s.Nodes[n.Name].PeakW) + n.SurgeW) / (bank.VoltsV * voltageMargin); a > o.RatingA {
+	if a := s.startW(n) / (bank.VoltsV * voltageMargin); a > o.RatingA {
 		return &rack.Refusal{Code: rack.CodeLimitExceeded, Text: fmt.Sprintf(
 			"outlet %s would carry %.1f A, it is rated %.1f A", on, a, o.RatingA)}
 	}

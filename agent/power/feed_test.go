@@ -42,7 +42,7 @@ func TestLevelLoad(t *testing.T) {
 		{"row", 2185 + 3800, 10 + 10, 50.4}, // L1: both nodes, L2: both, L3: none
 	} {
 		f, _ := l.Feed(c.feed)
-		got := s.levelLoad(f, "", false, now)
+		got := s.levelLoad(f, nil, now)
 		if math.Abs(got.W-c.w) > 1e-6 || math.Abs(got.A-c.a) > 1e-6 || math.Abs(got.LimitA-c.lim) > 1e-6 {
 			t.Errorf("%s: %+v, want %v W %v A of %v A", c.feed, got, c.w, c.a, c.lim)
 		}

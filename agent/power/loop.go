@@ -25,6 +25,7 @@ type Opts struct {
 	Sample  func(pdu string)   // to poll
 	Event   func(rack.Event)
 	Alarm   func(rack.Alarm)
+	Learnt  func() // the wiring of some outlet is believed more or less than before
 	Log     *slog.Logger
 
 	// What the journal held at the start.
@@ -184,5 +185,7 @@ func (l *Loop) hand(a Action) {
 		l.o.Event(a.Event)
 	case Raise:
 		l.o.Alarm(a.Alarm)
+	case Learnt:
+		l.o.Learnt()
 	}
 }

@@ -21,7 +21,7 @@ type Machine struct {
 	jobs    []*job // unfinished commands, oldest first
 	token   uint64
 	waiting map[uint64]*target // lane and journal answers outstanding
-	ending  map[uint64]rack.Outcome
+	ending  map[uint64]*ending // terminal results on their way to the disk
 
 	energised map[string]time.Time   // by top feed: when the last energise was handed over or taken
 	inFlight  map[string]uint64      // by top feed: the energise the lane has not answered yet
@@ -69,7 +69,7 @@ func New(now time.Time, layout *rack.Layout, words Words, orders []rack.Order, r
 			Nodes: make(map[string]NodeView), Orders: orders,
 		},
 		words: words, born: now,
-		peaks: make(map[string]*peak), waiting: make(map[uint64]*target), ending: make(map[uint64]rack.Outcome),
+		peaks: make(map[string]*peak), waiting: make(map[uint64]*target), ending: make(map[uint64]*ending),
 		energised: make(map[string]time.Time), inFlight: make(map[string]uint64), takeOvers: make(map[string]uint64),
 		over: make(map[string]bool), expect: make(map[rack.OutletID]bool),
 	}
@@ -249,6 +249,7 @@ func (m *Machine) advance(now time.Time) {
 		m.publish(now, j)
 	}
 	m.jobs = slices.DeleteFunc(m.jobs, func(j *job) bool { return j.ended })
+	m.retryEnds(now)
 }
 
 // late tells whether no further step may begin.

@@ -381,10 +381,17 @@ func TestAJournalThatDoesNotAnswerStopsTheWriteThatNeedsIt(t *testing.T) {
 	r.run(20 * time.Second)
 	r.journalErr = errDiskFull
 	r.run(30 * time.Second)
-	r.expect("c1", rack.StateFailed, rack.CodeJournalFull)
 	if r.trace() != "cut 3" {
 		t.Errorf("trace: %s", r.trace())
 	}
+	for _, o := range r.reports {
+		if o.State.Terminal() {
+			t.Errorf("a result that is not on disk was told: %+v", o)
+		}
+	}
+	r.journalErr = nil
+	r.run(10 * time.Second)
+	r.expect("c1", rack.StateFailed, rack.CodeJournalFull)
 
 	r = settledRig(t)
 	r.must("c1", rack.OpCycle, "outlet/pdu-a.3")
@@ -413,6 +420,21 @@ func TestForeignSerialMakesEveryOutletFirm(t *testing.T) {
 	for n := 1; n <= 8; n++ {
 		if got := r.command("c", rack.OpCut, rack.OutletTarget(outlet(n)).String()); got == nil {
 			t.Errorf("outlet %d is cut although the board is another one", n)
+		}
+	}
+}
+
+func TestAPlanTellsTheLoadAfterEachStep(t *testing.T) {
+	r := settledRig(t)
+	p, refusal := Plan(r.now, r.m.Snapshot(r.now), rack.Command{ID: "d", Op: rack.OpCycle, Target: rack.OutletTarget(outlet(3))})
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	steps := p.Targets[0].Steps
+	// Six miners of 3400 W and the server of 3000 W; without asic-3; and with it again and its surge of 200 W.
+	for i, want := range []float64{5*3400 + 3000, 6*3400 + 3000 + 200} {
+		if got := steps[i].Feeds[0]; got.Feed != "bank" || got.W != want {
+			t.Errorf("after step %d: %+v, want %v W", i+1, got, want)
 		}
 	}
 }

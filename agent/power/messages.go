@@ -100,6 +100,10 @@ type Emit struct{ Event rack.Event }
 // Raise sets or clears an alarm.
 type Raise struct{ Alarm rack.Alarm }
 
+// Learnt says that the wiring of some outlet is believed more or less than before.
+type Learnt struct{}
+
+func (Learnt) action()   {}
 func (Switch) action()   {}
 func (TakeOver) action() {}
 func (Abort) action()    {}

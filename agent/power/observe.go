@@ -120,10 +120,20 @@ func (m *Machine) bankRegained(pdu string) {
 func (m *Machine) identify(now time.Time, in Identified) {
 	b := m.world.Boards[in.PDU]
 	if in.Err != nil {
-		b.Identified = false
+		if b.Identified || b.Unidentified != in.Err.Error() {
+			m.emit(rack.Event{
+				Kind: rack.EventWiring, Severity: rack.Error, Device: in.PDU, Reason: in.Err.Error(),
+				Text: "the board of " + in.PDU + " does not say who it is: all its outlets count as firm",
+			})
+		}
+		if b.Identified {
+			m.do(Learnt{})
+		}
+		b.Identified, b.Unidentified = false, in.Err.Error()
 		m.world.Boards[in.PDU] = b
 		return
 	}
+	b.Unidentified = ""
 	changed := !b.Identified || b.Serial != in.Ident.Serial
 	b.Identified, b.Serial, b.Product = true, in.Ident.Serial, in.Ident.Product
 	m.world.Boards[in.PDU] = b
@@ -131,6 +141,7 @@ func (m *Machine) identify(now time.Time, in Identified) {
 	if !ok || !changed {
 		return
 	}
+	m.do(Learnt{})
 	alarm := rack.Alarm{Key: "serial." + in.PDU, Since: now, Severity: rack.Error, Text: "the board of " + in.PDU + " has another serial than configured", Cleared: p.Serial == "" || b.Serial == p.Serial}
 	if !alarm.Cleared {
 		m.emit(rack.Event{
@@ -172,7 +183,7 @@ func (m *Machine) observeLimits(now time.Time) {
 		return
 	}
 	for _, f := range m.world.Layout.Feeds {
-		l := m.world.levelLoad(f, "", false, now)
+		l := m.world.levelLoad(f, nil, now)
 		above := l.A > l.LimitA
 		if above == m.over[f.Name] {
 			continue

@@ -49,6 +49,7 @@ func Plan(now time.Time, s *Snapshot, c rack.Command) (rack.Plan, *rack.Refusal)
 	}
 	tp.plan.Steps = append(tp.plan.Steps, later...)
 	p.Targets = []rack.TargetPlan{tp.plan}
+	setLoads(now, s, &p)
 	return p, setDeadline(&p, c)
 }
 
@@ -178,7 +179,7 @@ func stepsFor(now time.Time, s *Snapshot, c rack.Command, o rack.OutletID) ([]ra
 	node, _ := s.Layout.NodeOf(o)
 	switch c.Op {
 	case rack.OpCut:
-		return []rack.Step{cutStep(now, s, node, o)}, nil
+		return []rack.Step{cutStep(s, o)}, nil
 	case rack.OpEnergise:
 		if r := offLongEnough(now, s, node, o); r != nil {
 			return nil, r
@@ -186,12 +187,12 @@ func stepsFor(now time.Time, s *Snapshot, c rack.Command, o rack.OutletID) ([]ra
 		if r := s.overLimit(node, o, now); r != nil {
 			return nil, r
 		}
-		return []rack.Step{energiseStep(now, s, node, o)}, nil
+		return []rack.Step{energiseStep(s, o)}, nil
 	case rack.OpCycle:
 		if r := s.overLimit(node, o, now); r != nil {
 			return nil, r
 		}
-		cut, on := cutStep(now, s, node, o), energiseStep(now, s, node, o)
+		cut, on := cutStep(s, o), energiseStep(s, o)
 		wait := max(node.MinOff, time.Duration(c.Args.OffS*float64(time.Second)))
 		if wait > longestWait {
 			return nil, refuse(rack.CodePrecondition, "off_s of %.0f s is longer than %s", c.Args.OffS, longestWait)
@@ -221,23 +222,53 @@ func offLongEnough(now time.Time, s *Snapshot, node rack.Node, o rack.OutletID) 
 	return nil
 }
 
-func cutStep(now time.Time, s *Snapshot, node rack.Node, o rack.OutletID) rack.Step {
+func cutStep(s *Snapshot, o rack.OutletID) rack.Step {
 	before := measured(s, o)
 	st := rack.Step{
 		Do: rack.DoCut, On: o, BeforeW: before, LimitMS: (cutLimit + writeLimit).Milliseconds(),
 		Proof: fmt.Sprintf("two samples after the write below %.0f VA or 2 %% of the power before", noLoadVA),
-		Feeds: s.loadAfter(node, false, now),
 	}
 	st.Hot = before != nil && *before > hotW
 	return st
 }
 
-func energiseStep(now time.Time, s *Snapshot, node rack.Node, o rack.OutletID) rack.Step {
+func energiseStep(s *Snapshot, o rack.OutletID) rack.Step {
 	return rack.Step{
 		Do: rack.DoEnergise, On: o, BeforeW: measured(s, o), LimitMS: (energiseLimit + writeLimit).Milliseconds(),
 		Proof: fmt.Sprintf("a sample after the write above %.0f W", threshold(s.Layout, o)),
-		Feeds: s.loadAfter(node, true, now),
 	}
+}
+
+// setLoads tells what each level of the feed carries after each step, by reservation: a node is gone once its last
+// outlet is cut, and comes back whole with its surge.
+func setLoads(now time.Time, s *Snapshot, p *rack.Plan) {
+	instead, cut := make(map[string]float64), make(map[rack.OutletID]bool)
+	for i := range p.Targets {
+		for j := range p.Targets[i].Steps {
+			st := &p.Targets[i].Steps[j]
+			node, ok := s.Layout.NodeOf(st.On)
+			if !ok {
+				continue
+			}
+			cut[st.On] = st.Do == rack.DoCut
+			switch {
+			case st.Do == rack.DoEnergise:
+				instead[node.Name] = s.startW(node)
+			case allOpen(s, node, cut):
+				instead[node.Name] = 0
+			}
+			st.Feeds = s.loads(node, instead, now)
+		}
+	}
+}
+
+func allOpen(s *Snapshot, n rack.Node, cut map[rack.OutletID]bool) bool {
+	for _, o := range n.Outlets {
+		if closed, known := s.Closed(o); !cut[o] && (closed || !known) {
+			return false
+		}
+	}
+	return true
 }
 
 // threshold is what an energised outlet must carry to be settled.

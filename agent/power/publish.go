@@ -1,6 +1,7 @@
 package power
 
 import (
+	"fmt"
 	"time"
 
 	"rackagent/agent/rack"
@@ -57,9 +58,51 @@ func (m *Machine) finish(now time.Time, j *job, targets []rack.TargetResult) {
 	if !j.begun && allExpired(targets) {
 		o.State, o.Code = rack.StateExpired, rack.CodeExpired
 	}
+	m.keepEnd(&ending{outcome: o})
+}
+
+// ending is a terminal result that is not on disk yet. It is told to nobody before it is: told first and lost in a
+// crash, the same command would end twice (S5).
+type ending struct {
+	outcome rack.Outcome
+	refused bool      // the journal has refused it, and that was reported
+	again   time.Time // when it is offered to the journal again; zero: it is with the journal
+}
+
+// endRetry is the pause before a result that the journal refused is offered again, arbitrary.
+const endRetry = 5 * time.Second
+
+func (m *Machine) keepEnd(e *ending) {
 	token := m.nextToken()
-	m.ending[token] = o
-	m.do(Keep{Token: token, Record: rack.Record{Kind: rack.RecordEnded, At: now, ID: j.cmd.ID, Outcome: &o, Lowers: true}})
+	m.ending[token] = e
+	e.again = time.Time{}
+	m.do(Keep{Token: token, Record: rack.Record{Kind: rack.RecordEnded, At: e.outcome.At, ID: e.outcome.Command, Outcome: &e.outcome, Lowers: true}})
+}
+
+// endRecorded tells a result that is on disk, or keeps one that is not for another try.
+func (m *Machine) endRecorded(now time.Time, in Recorded, e *ending) {
+	if in.Err == nil {
+		delete(m.ending, in.Token)
+		m.do(Report{Outcome: e.outcome})
+		return
+	}
+	e.again = now.Add(endRetry)
+	if !e.refused {
+		e.refused = true
+		m.emit(rack.Event{
+			Kind: rack.EventJournal, Severity: rack.Critical, Command: e.outcome.Command, Reason: in.Err.Error(), To: string(e.outcome.State),
+			Text: fmt.Sprintf("command %s ended %s %s, and the journal does not take it: its result is told when it does", e.outcome.Command, e.outcome.State, e.outcome.Code),
+		})
+	}
+}
+
+func (m *Machine) retryEnds(now time.Time) {
+	for token, e := range m.ending {
+		if !e.again.IsZero() && !now.Before(e.again) {
+			delete(m.ending, token)
+			m.keepEnd(e)
+		}
+	}
 }
 
 func allExpired(targets []rack.TargetResult) bool {

@@ -38,6 +38,8 @@ type BoardView struct {
 	Serial     string
 	Product    string
 	Identified bool
+	// Unidentified is why it does not.
+	Unidentified string
 }
 
 // NodeView is what is known of one node beyond its outlets.
@@ -110,7 +112,7 @@ func (s *Snapshot) Wiring(o rack.OutletID) (rack.Wiring, string) {
 	case p.Serial == "":
 		return node.Wiring, ""
 	case !board.Identified:
-		return rack.WiringUnproven, "the board of " + o.PDU + " has not been identified"
+		return rack.WiringUnproven, "the board of " + o.PDU + " has not been identified" + because(board.Unidentified)
 	case board.Serial != p.Serial:
 		return rack.WiringUnproven, "the board of " + o.PDU + " says serial " + board.Serial + ", configured is " + p.Serial
 	}
@@ -118,6 +120,13 @@ func (s *Snapshot) Wiring(o rack.OutletID) (rack.Wiring, string) {
 		return rack.WiringUnproven, "configured as unproven"
 	}
 	return node.Wiring, ""
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
 }
 
 func (s *Snapshot) hasFirm() bool {

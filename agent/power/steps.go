@@ -171,12 +171,8 @@ func (m *Machine) setStarting(o rack.OutletID, starting bool, taken time.Time) {
 
 // recorded takes the journal's answer: a write may follow now, or a terminal result may be told.
 func (m *Machine) recorded(now time.Time, in Recorded) {
-	if o, ok := m.ending[in.Token]; ok {
-		delete(m.ending, in.Token)
-		if in.Err != nil {
-			m.emit(rack.Event{Kind: rack.EventJournal, Severity: rack.Critical, Command: o.Command, Reason: in.Err.Error(), Text: "the result of a command could not be recorded"})
-		}
-		m.do(Report{Outcome: o})
+	if e, ok := m.ending[in.Token]; ok {
+		m.endRecorded(now, in, e)
 		return
 	}
 	t, ok := m.waiting[in.Token]
@@ -327,6 +323,7 @@ func (m *Machine) withdraw(now time.Time, o rack.OutletID, node, cmd string) {
 
 func (m *Machine) distrust(now time.Time, o, other rack.OutletID, cmd string) {
 	v := m.world.Outlets[o]
+	m.do(Learnt{})
 	v.Unproven = fmt.Sprintf("under command %s outlets %s and %s did not move as wired", cmd, o, other)
 	m.world.Outlets[o] = v
 	p, _ := m.world.Layout.PDU(o.PDU)

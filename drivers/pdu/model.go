@@ -30,6 +30,30 @@ type Model struct {
 	meters  []meterSpec
 }
 
+// Addresses lists the addresses that a PDU of this model takes on its bus, sorted. Chips behind its mux are not among
+// them: they answer only while their channel is open.
+func (m *Model) Addresses() []uint16 {
+	taken := []uint16{m.relays}
+	if m.mux != 0 {
+		taken = append(taken, m.mux)
+	}
+	var places []place
+	if m.eeprom != nil {
+		places = append(places, m.eeprom.place)
+	}
+	places = append(places, m.sensors...)
+	for _, s := range m.meters {
+		places = append(places, s.place)
+	}
+	for _, p := range places {
+		if p.channel == upstream {
+			taken = append(taken, p.addr)
+		}
+	}
+	slices.Sort(taken)
+	return slices.Compact(taken)
+}
+
 // Outlet is one outlet of a model.
 type Outlet struct {
 	N       int // counted from 1

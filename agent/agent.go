@@ -1,0 +1,303 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"rackagent/agent/command"
+	"rackagent/agent/inventory"
+	"rackagent/agent/journal"
+	"rackagent/agent/link"
+	"rackagent/agent/poll"
+	"rackagent/agent/power"
+	"rackagent/agent/rack"
+	"rackagent/agent/telemetry"
+	"rackagent/config"
+	"rackagent/drivers"
+	"rackagent/drivers/i2cbus"
+	"rackagent/firmware"
+)
+
+// Agent is one agent, ready to run once.
+type Agent struct {
+	conf  *config.Config
+	world World
+	log   *slog.Logger
+	boot  string
+	born  time.Time
+	build firmware.Build
+	self  firmware.Item
+
+	out     *fanout
+	numbers *numbers
+	buses   map[string]*i2cbus.Bus
+	inv     *inventory.Inventory
+	journal *journal.Journal
+	poller  *poll.Poller
+	loop    *power.Loop
+	desk    *command.Desk
+	tele    *telemetry.Telemetry
+	link    *link.Link // nil: no broker
+
+	infoDue  chan struct{} // 1: up/info is to be told again
+	stateDue chan struct{} // 1: up/state is to be told again
+
+	mu     sync.Mutex
+	birth  time.Time // of the newest connection
+	conn   int       // its number
+	idents map[string]ident
+}
+
+// ident is what a board last said of itself.
+type ident struct {
+	drivers.Ident
+	at  time.Time
+	err error
+}
+
+// New prepares an agent. It opens nothing and starts nothing.
+func New(c *config.Config, w World) (*Agent, error) {
+	if w.Bus == nil || w.Clock == nil {
+		return nil, errors.New("agent: a world needs buses and a clock")
+	}
+	if w.Log == nil {
+		w.Log = slog.New(slog.DiscardHandler)
+	}
+	if w.Boot == "" {
+		w.Boot = randomWord(13)
+	}
+	build, self, err := firmware.Self(time.Now())
+	if err != nil {
+		w.Log.Warn("the agent's own digest is not known", "err", err)
+	}
+	a := &Agent{conf: c, world: w, log: w.Log, boot: w.Boot, build: build, self: self, idents: make(map[string]ident), infoDue: make(chan struct{}, 1), stateDue: make(chan struct{}, 1)}
+	a.numbers = newNumbers(a)
+	a.out = newFanout(w.Log, w.Boot, w.Heard, a.numbers.event)
+	return a, nil
+}
+
+// Run starts everything and blocks until ctx ends, then ends it backwards: commands are taken no more, the write in
+// flight is finished and recorded, the broker hears of the end, buses close last. No outlet is moved on the way.
+func (a *Agent) Run(ctx context.Context) error {
+	a.born = time.Now()
+	a.birth = a.born
+	j, found, err := journal.Open(journal.Opts{
+		Dir: a.conf.StateDir, Site: a.conf.Site, Agent: a.conf.Agent, Boot: a.boot, Log: a.log,
+		Commit: a.numbers.commit(a.world.Commit), OnState: a.diskChanged,
+	})
+	if err != nil {
+		return err
+	}
+	a.journal = j
+	if err := a.openBuses(ctx); err != nil {
+		return errors.Join(err, j.Close())
+	}
+	defer a.closeBuses()
+	if err := a.wire(found); err != nil {
+		return errors.Join(err, j.Close())
+	}
+	a.announce(found)
+	return a.live(ctx)
+}
+
+// wire builds the rooms on top of the journal and the buses.
+func (a *Agent) wire(found journal.Found) error {
+	var err error
+	buses := make(map[string]inventory.Bus, len(a.buses))
+	for name, b := range a.buses {
+		buses[name] = inventory.Bus{Poll: b.Poll(), Act: b.Act()}
+	}
+	if a.inv, err = inventory.Build(inventory.Opts{Config: a.conf, Buses: buses, Identified: a.identified}); err != nil {
+		return err
+	}
+	if a.poller, err = poll.New(poll.Opts{Sink: a.measured, Events: a.out.event}, a.inv.Devices); err != nil {
+		return err
+	}
+	a.loop = power.NewLoop(power.Opts{
+		Layout: a.inv.Layout, Words: a.inv.Words, Relays: a.inv.Relays, Journal: a.journal,
+		Report: func(o rack.Outcome) { a.desk.Report(o) },
+		Sample: func(name string) { a.poller.Sample(a.inv.SampledBy(name)...) },
+		Event:  a.out.event, Alarm: a.out.alarm, Learnt: a.infoChanged, Log: a.log,
+		Orders: found.Orders, Records: append(append([]rack.Record(nil), found.Withdrawn...), found.Wiring...),
+		Unfinished: movesPower(found.Unfinished),
+	})
+	if a.desk, err = command.New(a.deskOpts(found)); err != nil {
+		return err
+	}
+	if a.tele, err = telemetry.New(a.telemetryOpts()); err != nil {
+		return err
+	}
+	return a.dialBroker()
+}
+
+// movesPower picks the unfinished commands that the power loop judges; the desk ends its own.
+func movesPower(entries []rack.Entry) []rack.Entry {
+	var out []rack.Entry
+	for _, e := range entries {
+		if e.Command.Op.MovesPower() {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func (a *Agent) deskOpts(found journal.Found) command.Opts {
+	return command.Opts{
+		Layout: a.inv.Layout, Boot: a.boot, Unsigned: a.conf.Commands.Unsigned,
+		Synced: func() bool { return a.world.Clock().OK }, Birth: a.newestBirth, Observing: a.journal.Observing, RefusalOf: refusalOf,
+		Planner: a.loop, Runner: a.loop, Book: a.journal, Publisher: a.out, Identifier: identifier{a},
+		Event: a.out.event, Unacked: found.Unacked, Unfinished: found.Unfinished,
+	}
+}
+
+// live runs the rooms in layers. A lower layer ends only when the layers above it have ended: what the link has taken
+// reaches the desk, what the desk has started reaches the journal.
+func (a *Agent) live(ctx context.Context) error {
+	group, gctx := errgroup.WithContext(ctx)
+	edges := newLayer(gctx) // link, local socket, metrics
+	desk := newLayer(context.WithoutCancel(ctx))
+	core := newLayer(context.WithoutCancel(ctx))
+	disk := newLayer(context.WithoutCancel(ctx))
+
+	disk.run(group, "journal", a.journal.Run)
+	core.run(group, "power", a.loop.Run)
+	core.run(group, "poll", a.poller.Run)
+	desk.run(group, "desk", a.desk.Run)
+	desk.run(group, "telemetry", a.tele.Run)
+	if a.link != nil {
+		edges.run(group, "link", a.link.Run)
+		edges.run(group, "info", a.tellInfo)
+		edges.run(group, "state", a.tellState)
+	}
+	if err := a.listen(edges, group); err != nil {
+		edges.end(err)
+	}
+	group.Go(func() error { return a.firstSweep(gctx) })
+
+	<-gctx.Done()
+	a.out.event(rack.Event{Kind: rack.EventStopping, Severity: rack.Info, At: time.Now(), Text: "the agent stops; no outlet is moved"})
+	for _, l := range []*layer{edges, desk, core, disk} {
+		l.end(context.Cause(gctx))
+	}
+	if err := group.Wait(); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// layer is a set of goroutines that end together.
+type layer struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup
+}
+
+func newLayer(ctx context.Context) *layer {
+	l := new(layer)
+	l.ctx, l.cancel = context.WithCancelCause(ctx)
+	return l
+}
+
+func (l *layer) run(g *errgroup.Group, name string, f func(context.Context) error) {
+	l.wg.Add(1)
+	g.Go(func() error {
+		defer l.wg.Done()
+		if err := f(l.ctx); err != nil && l.ctx.Err() == nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	})
+}
+
+// end stops the layer and waits for it.
+func (l *layer) end(cause error) {
+	l.cancel(cause)
+	l.wg.Wait()
+}
+
+// measured takes a batch of readings to the loop.
+func (a *Agent) measured(batch []rack.Reading) { a.loop.Tell(power.Readings(batch)) }
+
+// identified takes over what a board said of itself.
+func (a *Agent) identified(name string, id drivers.Ident, err error) {
+	a.mu.Lock()
+	old, seen := a.idents[name]
+	a.idents[name] = ident{Ident: id, at: time.Now(), err: err}
+	a.mu.Unlock()
+	a.loop.Tell(power.Identified{PDU: name, Ident: id, Err: err})
+	if !seen || old.Ident != id || (old.err == nil) != (err == nil) {
+		a.infoChanged()
+	}
+}
+
+// diskChanged reports what the journal's disk can still take.
+func (a *Agent) diskChanged(s journal.State) {
+	e := rack.Event{Kind: rack.EventJournal, Severity: rack.Critical, At: time.Now(), To: string(s.Disk), Reason: s.Reason, Text: "the journal's disk: " + string(s.Disk)}
+	if s.Disk == journal.DiskOK {
+		e.Severity = rack.Info
+	}
+	a.out.event(e)
+	a.out.alarm(rack.Alarm{Key: "journal", Since: e.At, Severity: e.Severity, Text: e.Text + " " + s.Reason, Cleared: s.Disk == journal.DiskOK})
+}
+
+// announce says what was found at the start.
+func (a *Agent) announce(found journal.Found) {
+	now := time.Now()
+	text := "the agent has started and moved nothing"
+	if found.First {
+		text = "first start: there is no history; " + text
+	}
+	a.out.event(rack.Event{Kind: rack.EventStarted, Severity: rack.Info, At: now, Reason: a.build.Version, Text: text})
+	if found.Lost || found.Observing {
+		a.out.event(rack.Event{
+			Kind: rack.EventJournal, Severity: rack.Critical, At: now, Reason: found.Reason,
+			Text: "the journal was lost: the agent observes and switches nothing until a person accepts it (journal.accept)",
+		})
+		a.out.alarm(rack.Alarm{Key: "observing", Since: now, Severity: rack.Critical, Text: "the journal was lost; the agent only observes"})
+	}
+	for _, d := range found.Damaged {
+		a.out.event(rack.Event{Kind: rack.EventJournal, Severity: rack.Error, At: now, Reason: d.Error(), Text: "a record of the journal cannot be read; the reading that allows less is taken"})
+	}
+}
+
+// sweepLimit is how long the start waits for devices before it counts as ready without them, arbitrary; a rack with a
+// dead bus must still become ready.
+const sweepLimit = 20 * time.Second
+
+// firstSweep calls Ready once every device was read or the limit has passed.
+func (a *Agent) firstSweep(ctx context.Context) error {
+	deadline := time.Now().Add(sweepLimit)
+	for time.Now().Before(deadline) && !a.swept() {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	if a.world.Ready != nil {
+		a.world.Ready()
+	}
+	return nil
+}
+
+func (a *Agent) swept() bool {
+	for _, s := range a.poller.Stats() {
+		if s.LastGood.IsZero() {
+			return false
+		}
+	}
+	return true
+}
+
+// turnLimit is how old the power loop's last turn may be for the agent to count as alive; it ticks once a second.
+const turnLimit = 5 * time.Second
+
+// Alive tells whether the power loop turns: what the watchdog and /healthz report. A bus that hangs is fenced off and
+// does not count.
+func (a *Agent) Alive() bool { return a.loop != nil && time.Since(a.loop.Turned()) < turnLimit }

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"rackagent/agent"
+	"rackagent/agent/inventory"
+	"rackagent/agent/link"
+	"rackagent/agent/local"
+	"rackagent/agent/rack"
+	"rackagent/agent/sim"
+	"rackagent/agent/wire"
+	"rackagent/config"
+	"rackagent/drivers/i2cbus"
+)
+
+//go:embed demo.yaml
+var demoYAML []byte
+
+// demo is a simulated rack with its broker and the agent on it.
+type demo struct {
+	conf  *config.Config
+	world *sim.World
+	agent *agent.Agent
+	tell  *narrator
+	ready chan struct{}
+}
+
+// run plays the demo until ctx ends, or the story is over.
+func run(ctx context.Context, f flags, out io.Writer) error {
+	d, err := newDemo(f, out)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.world.Close() }()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	var g errgroup.Group
+	g.Go(func() error { d.tell.run(ctx); return nil })
+	g.Go(func() error { defer end(); return d.agent.Run(ctx) })
+	select {
+	case <-d.ready:
+	case <-ctx.Done():
+		err = g.Wait()
+		d.tell.rest()
+		return err
+	}
+	d.tell.introduce(d)
+	if f.Once {
+		err = d.story(ctx)
+		end()
+	} else {
+		d.keepLinesFresh(ctx)
+	}
+	err = errors.Join(err, g.Wait())
+	d.tell.rest()
+	return err
+}
+
+func newDemo(f flags, out io.Writer) (*demo, error) {
+	c, findings := config.Parse("demo.yaml", demoYAML)
+	if config.HasErrors(findings) {
+		return nil, fmt.Errorf("the demo's own configuration: %v", findings)
+	}
+	if findings := c.Check(inventory.Models); config.HasErrors(findings) {
+		return nil, fmt.Errorf("the demo's own configuration: %v", findings)
+	}
+	w, err := sim.New(rackWorld(f.Seed))
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range f.Fault {
+		if err := inject(w, s); err != nil {
+			return nil, errors.Join(err, w.Close())
+		}
+	}
+	if err := w.Broker().Start(f.Broker); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	c.StateDir = filepath.Join(w.StateDir(), "state")
+	d := &demo{conf: c, world: w, ready: make(chan struct{}), tell: newNarrator(out)}
+	d.agent, err = agent.New(c, d.outside(f))
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return d, nil
+}
+
+func inject(w *sim.World, s string) error {
+	fault, err := sim.ParseFault(s)
+	if err != nil {
+		return err
+	}
+	return w.Inject(fault)
+}
+
+// rackWorld is the rack that demo.yaml describes, from the hardware's side.
+func rackWorld(seed uint64) sim.Config {
+	c := sim.Config{
+		Seed:   seed,
+		Feeds:  []sim.Feed{{Name: "feed-a", Volts: 230, Hertz: 50}},
+		Boards: []sim.Board{sim.AC8("pdu-a", "sim-i2c-0", "SIM-0001", "feed-a")},
+	}
+	for n := 1; n <= 6; n++ {
+		c.Loads = append(c.Loads, sim.Plug{Load: sim.NewMiner(fmt.Sprintf("asic-%d", n)), Outlets: []rack.OutletID{{PDU: "pdu-a", N: n}}})
+	}
+	c.Loads = append(c.Loads, sim.Plug{Load: sim.NewServer("gpu-1"), Outlets: []rack.OutletID{{PDU: "pdu-a", N: 7}, {PDU: "pdu-a", N: 8}}})
+	return c
+}
+
+// outside is the simulated world as the agent sees it.
+func (d *demo) outside(f flags) agent.World {
+	log := slog.New(slog.DiscardHandler)
+	if f.Log {
+		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	w := agent.World{
+		Bus:   func(_ context.Context, b config.Bus) (i2cbus.Transport, error) { return d.world.Bus(b.Adapter) },
+		Dial:  d.dial,
+		Clock: func() wire.Clock { return wire.Clock{Source: "simulated", OK: d.world.ClockSynced()} },
+		Ready: func() { close(d.ready) },
+		Heard: d.tell.hear,
+		Log:   log,
+	}
+	if f.Broker != "" {
+		w.Local = func(ctx context.Context) (net.Listener, error) { return local.Listen(ctx, d.socket(), "") }
+	}
+	return w
+}
+
+// dial connects to the embedded broker: over loopback, or inside the process where it does not listen.
+func (d *demo) dial(ctx context.Context) (net.Conn, error) {
+	address := d.world.Broker().Address()
+	if address == "" {
+		return d.world.Broker().Pipe()
+	}
+	return new(net.Dialer).DialContext(ctx, "tcp", address)
+}
+
+func (d *demo) socket() string { return filepath.Join(d.world.StateDir(), "socket") }
+
+// life is how long a printed line may be used; the contract allows 300 s from receipt.
+const life = 290 * time.Second
+
+// keepLinesFresh prints lines to copy, and new ones before the old expire.
+func (d *demo) keepLinesFresh(ctx context.Context) {
+	for n := 1; ; n++ {
+		d.tell.lines(d.pubLines(n, time.Now()))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(life):
+		}
+	}
+}
+
+// pubLines are complete command lines for a shell.
+func (d *demo) pubLines(round int, now time.Time) []string {
+	host, port, _ := net.SplitHostPort(d.world.Broker().Address())
+	topic := wire.Topic(d.conf.Site, d.conf.Agent).Command()
+	var out []string
+	for i, c := range []struct{ op, target, more string }{
+		{"outlet.cut", "outlet/pdu-a.1", ""},
+		{"outlet.cut", "node/gpu-1", ""},
+		{"outlet.cycle", "outlet/pdu-a.2", ""},
+		{"outlet.energise", "outlet/pdu-a.1", ""},
+		{"outlet.cut", "node/asic-4", `,"dry":true`},
+	} {
+		out = append(out, fmt.Sprintf(`mosquitto_pub -h %s -p %s -q 1 -t %s -m '{"v":1,"id":"demo-%d-%d","op":%q,"target":%q,"exp":%d%s}'`,
+			host, port, topic, round, i+1, c.op, c.target, now.Add(life).UnixMilli(), c.more))
+	}
+	return out
+}
+
+// send publishes a command as any operator would and follows it to its end.
+func (d *demo) send(ctx context.Context, id string, op rack.Op, target string) (wire.Status, error) {
+	c, err := link.Connect(ctx, link.ClientOpts{Site: d.conf.Site, ID: "story", Dial: d.dial})
+	if err != nil {
+		return wire.Status{}, err
+	}
+	defer c.Close()
+	payload := fmt.Sprintf(`{"v":1,"id":%q,"op":%q,"target":%q,"exp":%d}`, id, op, target, time.Now().Add(time.Minute).UnixMilli())
+	var last wire.Status
+	var parts wire.Reassembly
+	err = c.Do(ctx, d.conf.Agent, link.Command{ID: id, Payload: []byte(payload), Status: func(p []byte) bool {
+		st, err := wire.DecodeStatus(p)
+		if err != nil {
+			return false
+		}
+		whole, ok := parts.Add(st)
+		if ok {
+			last = whole
+		}
+		return ok && whole.State.Terminal()
+	}})
+	return last, err
+}
+
+// story is what --once plays.
+func (d *demo) story(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := inject(d.world, "welded=pdu-a.5"); err != nil {
+		return err
+	}
+	var wrong []string
+	for i, c := range []struct {
+		say, target string
+		state       rack.State
+		code        rack.Code
+	}{
+		{"A miner is shed: its outlet opens, and the meter proves it.", "outlet/pdu-a.3", rack.StateSucceeded, ""},
+		{"The GPU server must not go down: the same command is refused.", "node/gpu-1", rack.StateRejected, rack.CodeFirmGuard},
+		{"A relay whose contact is welded: it reads back open, and the watts stay.", "outlet/pdu-a.5", rack.StateFailed, rack.CodeWelded},
+	} {
+		d.tell.say(time.Time{}, c.say)
+		st, err := d.send(ctx, fmt.Sprintf("story-%d", i+1), rack.OpCut, c.target)
+		if err != nil {
+			return fmt.Errorf("command %d: %w", i+1, err)
+		}
+		if st.State != c.state || st.Code != c.code {
+			wrong = append(wrong, fmt.Sprintf("cut of %s ended %s %s, expected %s %s", c.target, st.State, st.Code, c.state, c.code))
+		}
+	}
+	if downs := d.world.Rack().Downs(); len(downs) > 0 {
+		wrong = append(wrong, fmt.Sprintf("the server went down %d times", len(downs)))
+	}
+	if len(wrong) > 0 {
+		return errors.New(strings.Join(wrong, "; "))
+	}
+	d.tell.say(time.Time{}, "All three went as they must.")
+	return nil
+}

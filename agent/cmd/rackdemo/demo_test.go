@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rackagent/agent/wire"
+)
+
+// TestStory plays --once in virtual time and compares what an operator reads with a golden file; times are masked.
+func TestStory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		if err := run(t.Context(), flags{Once: true, Seed: 1}, &out); err != nil {
+			t.Fatalf("%v\n%s", err, &out)
+		}
+		// What happens at one moment of the start has no order: those lines are sorted.
+		got := regexp.MustCompile(`\d\d:\d\d:\d\d\.\d\d\d`).ReplaceAllString(out.String(), "HH:MM:SS.mmm")
+		start, rest, _ := strings.Cut(got, "demo  A simulated rack")
+		lines := strings.SplitAfter(start, "\n")
+		slices.Sort(lines)
+		got = strings.Join(lines, "") + "demo  A simulated rack" + rest
+		want, err := os.ReadFile("testdata/story.golden")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != string(want) {
+			t.Errorf("the story reads\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+func TestStoryFailsWhereTheWorldIsAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		err := run(t.Context(), flags{Once: true, Seed: 1, Fault: []string{"welded=pdu-a.3"}}, &out)
+		if err == nil || !strings.Contains(err.Error(), "outlet/pdu-a.3 ended failed welded") {
+			t.Errorf("%v\n%s", err, &out)
+		}
+	})
+}
+
+func TestFaultsAreNamed(t *testing.T) {
+	for _, f := range []string{"welded=pdu-a.9", "melted=pdu-a.1", "welded"} {
+		err := run(t.Context(), flags{Fault: []string{f}}, new(bytes.Buffer))
+		if err == nil || !strings.Contains(err.Error(), strings.SplitN(f, "=", 2)[0]) {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+}
+
+// TestLinesAreCommands checks that the lines to copy hold commands that the agent would read; what a shell and
+// mosquitto_pub make of them is tested end to end.
+func TestLinesAreCommands(t *testing.T) {
+	d, err := newDemo(flags{Seed: 1}, new(bytes.Buffer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = d.world.Close() }()
+	now := time.Now()
+	seen := make(map[string]bool)
+	for _, l := range append(d.pubLines(1, now), d.pubLines(2, now)...) {
+		_, payload, ok := strings.Cut(l, "-m '")
+		payload = strings.TrimSuffix(payload, "'")
+		if !ok || !json.Valid([]byte(payload)) {
+			t.Fatalf("line %s", l)
+		}
+		c, refused := wire.DecodeCommand([]byte(payload), now)
+		if refused != nil || seen[c.ID] || c.Exp.Sub(now) > 300*time.Second || c.Exp.Sub(now) < 200*time.Second {
+			t.Errorf("line %s: %v", l, refused)
+		}
+		seen[c.ID] = true
+	}
+}
+
+func TestItEndsWhenAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		var out bytes.Buffer
+		go func() { done <- run(ctx, flags{Seed: 1}, &out) }()
+		time.Sleep(10 * time.Minute)
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("%v\n%s", err, &out)
+		}
+		if n := strings.Count(out.String(), "Lines to copy"); n != 3 {
+			t.Errorf("lines to copy were printed %d times in 10 min", n)
+		}
+	})
+}

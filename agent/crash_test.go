@@ -1,0 +1,157 @@
+package agent_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rackagent/agent/rack"
+)
+
+// plot is a story with relays in it, to be interrupted at every point.
+type plot struct {
+	name string
+	play func(r *rig)
+	ids  []string
+}
+
+func plots() []plot {
+	return []plot{
+		{"cut", func(r *rig) {
+			r.send("c1", "outlet.cut", "outlet/pdu-a.3")
+			time.Sleep(10 * time.Second)
+		}, []string{"c1"}},
+		{"welded", func(r *rig) {
+			r.inject("welded=pdu-a.5")
+			r.send("c1", "outlet.cut", "outlet/pdu-a.5")
+			time.Sleep(10 * time.Second)
+		}, []string{"c1"}},
+		{"cycle", func(r *rig) {
+			r.send("c1", "outlet.cycle", "outlet/pdu-a.4")
+			time.Sleep(50 * time.Second)
+		}, []string{"c1"}},
+		{"take over", func(r *rig) {
+			r.inject("brownout=pdu-a")
+			time.Sleep(35 * time.Second)
+			r.send("c1", "outlet.energise", "node/asic-2")
+			time.Sleep(10 * time.Second)
+		}, []string{"c1"}},
+		{"three at once", func(r *rig) {
+			r.send("c1", "outlet.cut", "outlet/pdu-a.1")
+			r.send("c2", "outlet.cut", "outlet/pdu-a.2")
+			r.send("c3", "outlet.cut", "node/gpu-1")
+			time.Sleep(10 * time.Second)
+		}, []string{"c1", "c2", "c3"}},
+	}
+}
+
+// TestACrashAtAnyWriteOrCommit plays each plot once to count its writes and commits, and then once for each point at
+// which it can be interrupted. After the crash another life begins on the directory as it was at that moment.
+func TestACrashAtAnyWriteOrCommit(t *testing.T) {
+	for _, p := range plots() {
+		t.Run(p.name, func(t *testing.T) {
+			writes, commits := count(t, p)
+			if writes == 0 || commits < 2 {
+				t.Fatalf("%d writes and %d commits: there is nothing to interrupt", writes, commits)
+			}
+			for n := 1; n <= writes; n++ {
+				for _, ph := range []phase{before, half, inside, afterAck} {
+					interrupt(t, p, point{"write", n, ph})
+				}
+			}
+			for n := 1; n <= commits; n++ {
+				for _, ph := range []phase{before, inside} {
+					interrupt(t, p, point{"commit", n, ph})
+				}
+			}
+		})
+	}
+}
+
+// count plays a plot to its end.
+func count(t *testing.T, p plot) (writes, commits int) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.start()
+		p.play(r)
+		writes, commits = r.life.writes, r.life.commits
+		r.close()
+	})
+	return writes, commits
+}
+
+// interrupt plays a plot with a crash in it, and judges what the next life makes of it.
+func interrupt(t *testing.T, p plot, at point) {
+	t.Helper()
+	t.Run(fmt.Sprintf("%s-%d-%s", at.what, at.n, at.phase), func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			r.life = newLife(r.world)
+			r.life.crash = at
+			copied := filepath.Join(t.TempDir(), "state")
+			r.life.crashed = func() {
+				if err := r.world.CopyState(copied); err != nil {
+					t.Error(err)
+				}
+			}
+			r.launch()
+			first := r.life
+			played := false
+			select {
+			case <-r.ready:
+			case <-r.done: // the crash came before the first sweep
+				r.done <- nil
+			}
+			if played = !first.isOver(); played {
+				p.play(r)
+			}
+			// Commits that fall together make fewer points than were counted: then this is the story without a crash.
+			if !first.isOver() && at.n == 1 {
+				t.Error("the crash never came")
+			}
+			first.end()
+			r.end()
+			<-r.done
+			before := len(r.relayWrites())
+
+			r.dir = filepath.Join(copied, "state")
+			r.start()
+			if !played {
+				p.play(r)
+			}
+			time.Sleep(80 * time.Second)
+			r.judge(p, before)
+			r.close()
+		})
+	})
+}
+
+// judge holds what must be true after a crash: nothing is continued, each command that was accepted has one word, a
+// command that the broker delivers again may be done now but only whole.
+func (r *rig) judge(p plot, before int) {
+	r.t.Helper()
+	if downs := r.world.Rack().Downs(); len(downs) != 0 {
+		r.t.Errorf("the server went down: %v", downs)
+	}
+	redone := false
+	for _, id := range p.ids {
+		terminals := make(map[string]bool)
+		for _, s := range r.statuses(id) {
+			if s.State.Terminal() {
+				terminals[fmt.Sprintf("%s/%s/%d", s.State, s.Code, s.N)] = true
+			}
+			if s.State == rack.StateAccepted && s.Boot == r.agent.Status().Boot {
+				redone = true
+			}
+		}
+		if len(terminals) != 1 {
+			r.t.Errorf("%s has %d results: %s", id, len(terminals), r.states(id))
+		}
+	}
+	if after := r.relayWrites()[before:]; len(after) != 0 && !redone {
+		r.t.Errorf("the next life wrote to the relays although it accepted nothing: %v", after)
+	}
+}

@@ -1,0 +1,27 @@
+// Package agent wires the rooms of the agent together: New checks, Run starts everything in order and ends it
+// backwards. It decides nothing itself.
+//
+// # The way of a command
+//
+//	broker -> link -> command (the desk) -> power.Plan -> journal -> accepted, acknowledged
+//	  -> power.Loop -> lane, firm guard -> inventory -> drivers/pdu -> drivers/chip/tca9555 -> drivers/i2cbus
+//	read-back -> lane -> power.Loop (confirmed)
+//	drivers -> poll -> power.Loop (settled by watts) -> journal -> command -> wire -> link -> broker
+//
+// # The way of a reading
+//
+//	drivers -> poll -> power.Loop, telemetry -> wire -> link -> broker
+//	                -> metrics, local socket
+//
+// # Rooms
+//
+//	rack        words                          inventory  configuration -> ready devices
+//	poll        when to read what, health      command    the desk
+//	power       plans, machines, lanes         link       MQTT session
+//	journal     what must survive              local      unix socket
+//	wire        JSON of MQTT payloads          telemetry  numbered batches
+//	sim, e2e    simulated world, tests against real parts
+//
+// Imports point down: cmd -> agent -> inventory, command, link, local -> poll, power, journal, wire, telemetry -> rack
+// and drivers. boundary_test.go keeps that true.
+package agent

@@ -1,0 +1,243 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"rackagent/agent/command"
+	"rackagent/agent/local"
+	"rackagent/agent/rack"
+	"rackagent/agent/wire"
+)
+
+// listen opens the local socket and the metrics port. A door that cannot be opened is an error of the start: somebody
+// else has it, or the configuration is wrong.
+func (a *Agent) listen(edges *layer, group *errgroup.Group) error {
+	if a.world.Local != nil {
+		l, err := a.world.Local(edges.ctx)
+		if err != nil {
+			return err
+		}
+		s, err := local.New(local.Opts{Boot: a.boot, Desk: counter{a}, Status: a.statusJSON, Log: a.log})
+		if err != nil {
+			return err
+		}
+		edges.run(group, "local socket", func(ctx context.Context) error { return s.Run(ctx, l) })
+	}
+	if a.world.Metrics != nil {
+		l, err := a.world.Metrics(edges.ctx)
+		if err != nil {
+			return err
+		}
+		edges.run(group, "metrics", func(ctx context.Context) error { return a.serveMetrics(ctx, l) })
+	}
+	return nil
+}
+
+// counter is the desk as the local socket sees it: one request, one answer.
+type counter struct{ a *Agent }
+
+// Do puts a command before the desk and waits for its terminal state.
+func (c counter) Do(ctx context.Context, r local.Request) ([][]byte, error) {
+	own, done := c.a.out.await(r.ID)
+	defer done()
+	about, doneAbout := c.a.out.await(r.About)
+	defer doneAbout()
+	c.a.desk.Offer(command.Inbound{Payload: r.Payload, Received: time.Now(), Origin: rack.OriginLocal, Issuer: r.Issuer})
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case o := <-own:
+			if !o.State.Terminal() {
+				continue
+			}
+			if o.State == rack.StateSucceeded && r.About != "" {
+				return c.other(ctx, about)
+			}
+			return wire.EncodeStatus(o, wire.StatusHead{Boot: c.a.boot}), nil
+		}
+	}
+}
+
+// other waits for the recorded state of the command that cmd.get asked about.
+func (c counter) other(ctx context.Context, about <-chan rack.Outcome) ([][]byte, error) {
+	select {
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case o := <-about:
+		return wire.EncodeStatus(o, wire.StatusHead{Boot: c.a.boot, Dup: true}), nil
+	}
+}
+
+// identifier asks boards who they are for the verb identify.
+type identifier struct{ a *Agent }
+
+// identifyLimit bounds one board's answer; a memory of 256 B takes 25 ms at 100 kHz.
+const identifyLimit = 5 * time.Second
+
+// Identify reads the boards that a target's outlets hang on. It returns at once.
+func (i identifier) Identify(t rack.Target, report func(map[string]rack.Identity, *rack.Refusal)) {
+	pdus := i.boards(t)
+	if len(pdus) == 0 {
+		report(nil, &rack.Refusal{Code: rack.CodeUnknownTarget, Text: t.String() + " is not configured"})
+		return
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), identifyLimit)
+		defer cancel()
+		out := make(map[string]rack.Identity, len(pdus))
+		for _, p := range pdus {
+			id, err := i.a.inv.Identify(ctx, p.Name)
+			if err != nil {
+				report(nil, &rack.Refusal{Code: rack.CodeDeviceError, Text: err.Error()})
+				return
+			}
+			wiring := rack.WiringUnproven
+			if id.Serial == p.Serial {
+				wiring = rack.WiringDeclared
+			}
+			out[p.Name] = rack.Identity{Serial: id.Serial, Expected: p.Serial, Product: id.Product, Wiring: wiring}
+		}
+		report(out, nil)
+	}()
+}
+
+func (i identifier) boards(t rack.Target) []rack.PDU {
+	l := i.a.inv.Layout
+	outlets := []rack.OutletID{t.Outlet}
+	if t.Kind == rack.TargetNode {
+		n, _ := l.Node(t.Name)
+		outlets = n.Outlets
+	}
+	var out []rack.PDU
+	seen := make(map[string]bool)
+	for _, o := range outlets {
+		if _, ok := l.Outlet(o); ok && !seen[o.PDU] {
+			p, _ := l.PDU(o.PDU)
+			out, seen[o.PDU] = append(out, p), true
+		}
+	}
+	return out
+}
+
+// serveMetrics answers /metrics and /healthz until ctx ends.
+func (a *Agent) serveMetrics(ctx context.Context, l net.Listener) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		a.numbers.write(w)
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if !a.Alive() {
+			http.Error(w, "the power loop does not turn", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ok\n"))
+	})
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10}
+	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+	defer stop()
+	err := s.Serve(l)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// Status is what the agent is doing, as the local socket tells it.
+type Status struct {
+	Site      string         `json:"site"`
+	Agent     string         `json:"agent"`
+	Boot      string         `json:"boot"`
+	Version   string         `json:"version"`
+	UpS       int            `json:"up_s"`
+	Alive     bool           `json:"alive"`
+	Observing bool           `json:"observing"`
+	Clock     wire.Clock     `json:"clock"`
+	Journal   string         `json:"journal"`
+	Link      string         `json:"link"`
+	LinkError string         `json:"link_error,omitempty"`
+	Buses     []BusStatus    `json:"buses"`
+	Devices   []DeviceStatus `json:"devices"`
+	Outlets   []OutletStatus `json:"outlets"`
+	Alarms    []rack.Alarm   `json:"alarms"`
+}
+
+// BusStatus is one bus; hung_s is absent while it answers.
+type BusStatus struct {
+	Name  string `json:"name"`
+	HungS *int   `json:"hung_s,omitempty"`
+}
+
+// DeviceStatus is the health of one device.
+type DeviceStatus struct {
+	Name   string `json:"name"`
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// OutletStatus is one outlet as known now; what is not known is null.
+type OutletStatus struct {
+	Outlet    rack.OutletID `json:"outlet"`
+	Node      string        `json:"node,omitempty"`
+	Class     rack.Class    `json:"class,omitempty"`
+	Closed    *bool         `json:"closed"`
+	PowerW    *float64      `json:"power_w"`
+	Wiring    rack.Wiring   `json:"wiring"`
+	Why       string        `json:"why,omitempty"` // of unproven wiring
+	Withdrawn string        `json:"withdrawn,omitempty"`
+}
+
+func (a *Agent) statusJSON(context.Context) ([]byte, error) { return json.Marshal(a.Status()) }
+
+// Status tells what the agent is doing. It may be called from any goroutine while Run runs.
+func (a *Agent) Status() Status {
+	st := Status{
+		Site: a.conf.Site, Agent: a.conf.Agent, Boot: a.boot, Version: a.build.Version, UpS: int(time.Since(a.born).Seconds()),
+		Alive: a.Alive(), Observing: a.journal.Observing(), Clock: a.world.Clock(), Journal: string(a.journal.State().Disk), Link: "none",
+		Alarms: a.out.active(),
+	}
+	if a.link != nil {
+		s := a.link.Stats()
+		st.Link, st.LinkError = string(s.State), s.LastError
+	}
+	for _, b := range a.conf.Buses {
+		bs := BusStatus{Name: b.Name}
+		if since := a.buses[b.Name].Stats().HungSince; !since.IsZero() {
+			s := int(time.Since(since).Seconds())
+			bs.HungS = &s
+		}
+		st.Buses = append(st.Buses, bs)
+	}
+	for _, d := range a.poller.Stats() {
+		st.Devices = append(st.Devices, DeviceStatus{Name: d.Name, State: string(d.State), Reason: d.Reason})
+	}
+	st.Outlets = a.outletStatus()
+	return st
+}
+
+func (a *Agent) outletStatus() []OutletStatus {
+	s := a.loop.Snapshot()
+	var out []OutletStatus
+	for _, p := range a.inv.Layout.PDUs {
+		for _, o := range p.Outlets {
+			n, _ := a.inv.Layout.NodeOf(o.ID)
+			w, why := s.Wiring(o.ID)
+			os := OutletStatus{Outlet: o.ID, Node: n.Name, Class: n.Class, Wiring: w, Why: why, Withdrawn: s.Outlets[o.ID].Withdrawn}
+			if c, ok := s.Closed(o.ID); ok {
+				os.Closed = &c
+			}
+			if v, ok := s.Watts(o.ID); ok {
+				os.PowerW = &v
+			}
+			out = append(out, os)
+		}
+	}
+	return out
+}

@@ -1,0 +1,183 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"rackagent/agent/link"
+	"rackagent/agent/rack"
+	"rackagent/agent/wire"
+)
+
+// Happening is an event or an outcome, for whoever watches the agent from inside the same process.
+type Happening struct {
+	Event   *rack.Event
+	Outcome *rack.Outcome
+}
+
+// fanout turns events, alarms and outcomes into log lines, counters and messages. It never blocks; any goroutine
+// may call it.
+type fanout struct {
+	log   *slog.Logger
+	boot  string
+	heard func(Happening)
+	count func(rack.EventKind)
+
+	link   atomic.Pointer[link.Link] // nil: no broker
+	serial atomic.Uint64             // of events, within the boot
+
+	mu      sync.Mutex
+	alarms  map[string]rack.Alarm // active, by key
+	waiters map[string][]chan rack.Outcome
+}
+
+func newFanout(log *slog.Logger, boot string, heard func(Happening), count func(rack.EventKind)) *fanout {
+	if heard == nil {
+		heard = func(Happening) {}
+	}
+	return &fanout{log: log, boot: boot, heard: heard, count: count, alarms: make(map[string]rack.Alarm), waiters: make(map[string][]chan rack.Outcome)}
+}
+
+// event logs, counts and publishes something that happened.
+func (f *fanout) event(e rack.Event) {
+	f.count(e.Kind)
+	f.log.LogAttrs(context.Background(), level(e.Severity), e.Text, attributes(e)...)
+	f.heard(Happening{Event: &e})
+	id := f.boot + "-" + strconv.FormatUint(f.serial.Add(1), 36)
+	f.send(link.Message{Topic: "event", Payload: wire.EncodeEvent(id, e), Class: link.ClassEvent})
+}
+
+func level(s rack.Severity) slog.Level {
+	switch s {
+	case rack.Info:
+		return slog.LevelInfo
+	case rack.Warn:
+		return slog.LevelWarn
+	default:
+		return slog.LevelError
+	}
+}
+
+func attributes(e rack.Event) []slog.Attr {
+	attrs := []slog.Attr{slog.String("event", string(e.Kind))}
+	add := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(key, value))
+		}
+	}
+	add("device", e.Device)
+	if !e.Outlet.IsZero() {
+		add("outlet", e.Outlet.String())
+	}
+	add("node", e.Node)
+	add("command", e.Command)
+	add("from", e.From)
+	add("to", e.To)
+	add("reason", e.Reason)
+	return attrs
+}
+
+// alarm keeps what is active, for later connections, and publishes the change.
+func (f *fanout) alarm(a rack.Alarm) {
+	f.mu.Lock()
+	_, active := f.alarms[a.Key]
+	if a.Cleared {
+		delete(f.alarms, a.Key)
+	} else {
+		f.alarms[a.Key] = a
+	}
+	f.mu.Unlock()
+	if a.Cleared && !active {
+		return
+	}
+	f.send(alarmMessage(a))
+}
+
+func alarmMessage(a rack.Alarm) link.Message {
+	m := link.Message{Topic: "alarm/" + a.Key, Retain: true, Class: link.ClassEvent}
+	if !a.Cleared {
+		m.Payload = wire.EncodeAlarm(a)
+	}
+	return m
+}
+
+// active lists the alarms that stand, by key.
+func (f *fanout) active() []rack.Alarm {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []rack.Alarm
+	for _, key := range slices.Sorted(maps.Keys(f.alarms)) {
+		out = append(out, f.alarms[key])
+	}
+	return out
+}
+
+// Publish sends the states of commands: it is the desk's Publisher. A state in several parts is delivered when the
+// last part is.
+func (f *fanout) Publish(o rack.Outcome, dup bool, delivered func()) bool {
+	f.heard(Happening{Outcome: &o})
+	f.tell(o)
+	l := f.link.Load()
+	if l == nil { // no broker is configured: whoever listens has heard it
+		if delivered != nil {
+			delivered()
+		}
+		return true
+	}
+	parts := wire.EncodeStatus(o, wire.StatusHead{Boot: f.boot, Dup: dup})
+	var left atomic.Int64
+	left.Store(int64(len(parts)))
+	for _, p := range parts {
+		err := l.Send(link.Message{Topic: "cmd/" + o.Command, Payload: p, Class: link.ClassResult, Delivered: func() {
+			if left.Add(-1) == 0 && delivered != nil {
+				delivered()
+			}
+		}})
+		if err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *fanout) send(m link.Message) {
+	if l := f.link.Load(); l != nil {
+		_ = l.Send(m) // a full queue is counted by the link
+	}
+}
+
+// await gives the outcomes of one command as they are published, until done is called. An empty id gives none.
+func (f *fanout) await(id string) (outcomes <-chan rack.Outcome, done func()) {
+	ch := make(chan rack.Outcome, 8) // more states than one short request sees; a full one loses none that counts
+	if id == "" {
+		return ch, func() {}
+	}
+	f.mu.Lock()
+	f.waiters[id] = append(f.waiters[id], ch)
+	f.mu.Unlock()
+	return ch, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.waiters[id] = slices.DeleteFunc(f.waiters[id], func(c chan rack.Outcome) bool { return c == ch })
+		if len(f.waiters[id]) == 0 {
+			delete(f.waiters, id)
+		}
+	}
+}
+
+// tell gives an outcome to who waits for it.
+func (f *fanout) tell(o rack.Outcome) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, ch := range f.waiters[o.Command] {
+		select {
+		case ch <- o:
+		default:
+		}
+	}
+}

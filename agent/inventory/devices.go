@@ -1,0 +1,151 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"rackagent/agent/poll"
+	"rackagent/agent/rack"
+	"rackagent/drivers"
+	"rackagent/drivers/pdu"
+)
+
+// frozenMeter is how many equal power codes in a row make a meter suspect; poll adds its own minimum of a minute.
+const frozenMeter = 60
+
+func (u *unit) bankName() string       { return u.conf.Name + "/bank" }
+func (u *unit) meterName(i int) string { return fmt.Sprintf("%s/meter-%d", u.conf.Name, i+1) }
+
+// devices are what poll reads of one PDU: its relay bank, each meter, its temperatures, its identity. Each is a device
+// of its own, so that one dead chip makes only its own values stale.
+func (u *unit) devices() []poll.Device {
+	out := []poll.Device{u.bank()}
+	for i := range u.pdu.Meters() {
+		out = append(out, u.meter(i))
+	}
+	if u.pdu.Sensors() > 0 {
+		out = append(out, u.temperatures())
+	}
+	return append(out, u.identity())
+}
+
+func (u *unit) device(name string, points []poll.Point, read func(context.Context) ([]rack.Reading, error)) poll.Device {
+	return poll.Device{Name: name, Bus: u.conf.Bus, Period: u.period, Points: points, Read: read}
+}
+
+func (u *unit) point(q rack.Quantity, index int) poll.Point {
+	return poll.Point{Point: rack.Point{Device: u.conf.Name, Quantity: q, Index: index}}
+}
+
+func (u *unit) bank() poll.Device {
+	points := []poll.Point{u.point(rack.Control, 1)}
+	for _, o := range u.pdu.Model().Outlets {
+		points = append(points, u.point(rack.Relay, o.N))
+	}
+	return u.device(u.bankName(), points, func(ctx context.Context) ([]rack.Reading, error) {
+		s, err := u.pdu.Bank(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return bankReadings(points, s), nil
+	})
+}
+
+// bankReadings tells where each relay stands. A bank that is neither under control nor at rest belongs to somebody
+// else: its words are shown and nothing about it is believed.
+func bankReadings(points []poll.Point, s pdu.BankSample) []rack.Reading {
+	var out []rack.Reading
+	for _, p := range points {
+		r := rack.Reading{Point: p.Point, Raw: uint32(s.Latch), Quality: rack.QualityOK}
+		if s.Fault == drivers.Foreign {
+			r.Quality, r.Reason = rack.QualityBad, s.Fault.String()
+		}
+		switch {
+		case p.Quantity == rack.Control && s.Controlled, p.Quantity == rack.Relay && s.Closed[p.Index-1]:
+			r.Value = 1
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func (u *unit) meter(i int) poll.Device {
+	var points []poll.Point
+	for _, o := range u.pdu.Model().Outlets {
+		if !o.Metered || o.Meter != i {
+			continue
+		}
+		watts := u.point(rack.PowerW, o.N)
+		watts.Frozen = poll.Frozen{Updates: frozenMeter, ZeroRests: true}
+		points = append(points, watts)
+		for _, q := range []rack.Quantity{rack.ApparentV, rack.CurrentA, rack.VoltageV, rack.FrequHz, rack.EnergyWh} {
+			points = append(points, u.point(q, o.N))
+		}
+	}
+	return u.device(u.meterName(i), points, func(ctx context.Context) ([]rack.Reading, error) {
+		s, err := u.pdu.Meter(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		var out []rack.Reading
+		for _, o := range s.Outlets {
+			out = append(out, u.outletReadings(o)...)
+		}
+		return out, nil
+	})
+}
+
+func (u *unit) outletReadings(o pdu.OutletSample) []rack.Reading {
+	r := func(q rack.Quantity, v float64, raw uint32) rack.Reading {
+		return rack.Reading{Point: rack.Point{Device: u.conf.Name, Quantity: q, Index: o.N}, Value: v, Raw: raw}
+	}
+	hz := r(rack.FrequHz, o.Hz, 0)
+	if o.Hz == 0 { // no voltage to count crossings of
+		hz.Quality, hz.Reason = rack.QualityBad, drivers.Implausible.String()
+	}
+	return []rack.Reading{
+		r(rack.PowerW, o.W, o.Raw.W), r(rack.ApparentV, o.VA, o.Raw.VA), r(rack.CurrentA, o.A, o.Raw.A), r(rack.VoltageV, o.V, o.Raw.V),
+		hz, r(rack.EnergyWh, o.EnergyWh, o.Raw.Energy),
+	}
+}
+
+func (u *unit) temperatures() poll.Device {
+	var points []poll.Point
+	for i := range u.pdu.Sensors() {
+		p := u.point(rack.TempC, i+1)
+		p.Range = poll.Range{Min: -40, Max: 125} // TMP75 data sheet SBOS288, specified range
+		points = append(points, p)
+	}
+	return u.device(u.conf.Name+"/temp", points, func(ctx context.Context) ([]rack.Reading, error) {
+		temps, err := u.pdu.Temps(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var out []rack.Reading
+		for _, t := range temps {
+			out = append(out, rack.Reading{Point: rack.Point{Device: u.conf.Name, Quantity: rack.TempC, Index: t.Sensor + 1}, Value: t.C, Raw: uint32(t.Raw)})
+		}
+		return out, nil
+	})
+}
+
+// identity reads who the board is, at the start and from time to time: boards are exchanged while the agent runs. The
+// value is 1 where it says the configured serial.
+func (u *unit) identity() poll.Device {
+	p := u.point(rack.Identified, 1)
+	d := u.device(u.conf.Name+"/identity", []poll.Point{p}, func(ctx context.Context) ([]rack.Reading, error) {
+		id, err := u.pdu.Identify(ctx)
+		u.found(id, err)
+		if err != nil && !errors.Is(err, drivers.WrongDevice) {
+			return nil, err
+		}
+		r := rack.Reading{Point: p.Point}
+		if err == nil && id.Serial == u.conf.Serial {
+			r.Value = 1
+		}
+		return []rack.Reading{r}, nil
+	})
+	d.Period = u.ident
+	return d
+}

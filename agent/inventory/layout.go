@@ -1,0 +1,50 @@
+package inventory
+
+import (
+	"rackagent/agent/rack"
+	"rackagent/config"
+)
+
+// layout copies the configuration into the agent's words. Nobody below sees the YAML types.
+func layout(c *config.Config, units map[string]*unit) *rack.Layout {
+	l := &rack.Layout{Site: c.Site, Agent: c.Agent, Stagger: c.Power.Stagger()}
+	for _, f := range c.Feeds {
+		l.Feeds = append(l.Feeds, rack.Feed{
+			Name: f.Name, Parent: f.Parent, Lines: f.Lines, VoltsV: f.VoltsV,
+			RatingA: f.RatingA, Continuous: f.Continuous, ShareA: f.ShareA,
+		})
+	}
+	for _, p := range c.PDUs {
+		l.PDUs = append(l.PDUs, pduOf(units[p.Name]))
+	}
+	for _, n := range c.Nodes {
+		l.Nodes = append(l.Nodes, nodeOf(n))
+	}
+	return l
+}
+
+func pduOf(u *unit) rack.PDU {
+	m := u.pdu.Model()
+	p := rack.PDU{Name: u.conf.Name, Model: m.Name, Serial: u.conf.Serial, Bus: u.conf.Bus, Settling: m.Settling, Period: u.period}
+	for _, o := range m.Outlets {
+		p.Outlets = append(p.Outlets, rack.Outlet{
+			ID: rack.OutletID{PDU: u.conf.Name, N: o.N}, Feed: u.conf.Banks[o.Bank], RatingA: o.RatingA, Metered: o.Metered, NoiseW: o.NoiseW,
+		})
+	}
+	return p
+}
+
+func nodeOf(n config.Node) rack.Node {
+	out := rack.Node{
+		Name: n.Name, Class: rack.Class(n.Class), MaxW: n.MaxW, SurgeW: n.SurgeW, SurgeFor: n.SurgeFor(), MinOff: n.MinOff(),
+		OnPowerReturn: rack.PowerReturn(n.OnPowerReturn), Wiring: rack.Wiring(n.Wiring),
+	}
+	for _, s := range n.Outlets {
+		id, err := rack.ParseOutletID(s)
+		if err != nil {
+			continue // the check has refused it
+		}
+		out.Outlets = append(out.Outlets, id)
+	}
+	return out
+}

@@ -1,0 +1,120 @@
+package agent
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"rackagent/agent/link"
+	"rackagent/agent/rack"
+)
+
+// numbers is /metrics: counters of what happened, and gauges taken when somebody asks.
+type numbers struct {
+	a   *Agent
+	set *metrics.Set
+}
+
+func newNumbers(a *Agent) *numbers { return &numbers{a: a, set: metrics.NewSet()} }
+
+func (n *numbers) event(k rack.EventKind) {
+	n.set.GetOrCreateCounter(fmt.Sprintf(`rackagent_events_total{kind=%q}`, k)).Inc()
+}
+
+func (n *numbers) dropped(c link.Class, count int) {
+	n.set.GetOrCreateCounter(fmt.Sprintf(`rackagent_mqtt_dropped_total{class=%q}`, c)).Add(count)
+}
+
+// commit times the journal's commits; inner goes around the commit as well.
+func (n *numbers) commit(inner func(func() error) error) func(func() error) error {
+	// Not a summary: the library's keeps a goroutine for ever.
+	took := n.set.NewPrometheusHistogramExt("rackagent_journal_commit_seconds", []float64{0.001, 0.005, 0.02, 0.1, 0.5, 2})
+	return func(update func() error) error {
+		began := time.Now()
+		defer func() { took.UpdateDuration(began) }()
+		if inner != nil {
+			return inner(update)
+		}
+		return update()
+	}
+}
+
+// write prints everything in the Prometheus text format.
+func (n *numbers) write(w io.Writer) {
+	n.set.WritePrometheus(w)
+	now := metrics.NewSet()
+	gauge := func(v float64, format string, args ...any) {
+		now.GetOrCreateGauge(fmt.Sprintf(format, args...), nil).Set(v)
+	}
+	gauge(1, `rackagent_build_info{version=%q,revision=%q}`, n.a.build.Version, n.a.build.Revision)
+	gauge(time.Since(n.a.born).Seconds(), "rackagent_up_seconds")
+	gauge(boolean(n.a.Alive()), "rackagent_alive")
+	gauge(boolean(n.a.journal.Observing()), "rackagent_observing")
+	n.readings(gauge)
+	n.devices(gauge)
+	n.buses(gauge)
+	n.broker(gauge)
+	now.WritePrometheus(w)
+}
+
+type gauge func(v float64, format string, args ...any)
+
+// readings shows what is fresh; an old value is left out rather than shown as if it were new.
+func (n *numbers) readings(g gauge) {
+	for _, r := range n.a.poller.All(time.Now()) {
+		if r.Quality == rack.QualityOK {
+			g(r.Value, `rackagent_reading{device=%q,quantity=%q,index="%d"}`, r.Point.Device, r.Point.Quantity, r.Point.Index)
+		}
+	}
+}
+
+func (n *numbers) devices(g gauge) {
+	for _, d := range n.a.poller.Stats() {
+		g(1, `rackagent_device_state{device=%q,state=%q}`, d.Name, d.State)
+		g(float64(d.Reads), `rackagent_device_reads_total{device=%q}`, d.Name)
+		g(float64(d.Retries), `rackagent_device_retries_total{device=%q}`, d.Name)
+		for fault, count := range d.Errors {
+			g(float64(count), `rackagent_device_errors_total{device=%q,fault=%q}`, d.Name, fault)
+		}
+	}
+}
+
+func (n *numbers) buses(g gauge) {
+	for name, b := range n.a.buses {
+		s := b.Stats()
+		g(float64(s.Transfers), `rackagent_bus_transfers_total{bus=%q}`, name)
+		g(s.Busy.Seconds(), `rackagent_bus_busy_seconds_total{bus=%q}`, name)
+		g(boolean(!s.HungSince.IsZero()), `rackagent_bus_hung{bus=%q}`, name)
+		for fault, count := range s.Errors {
+			g(float64(count), `rackagent_bus_errors_total{bus=%q,fault=%q}`, name, fault)
+		}
+	}
+}
+
+func (n *numbers) broker(g gauge) {
+	if n.a.link == nil {
+		return
+	}
+	s := n.a.link.Stats()
+	g(boolean(s.State == link.StateUp), "rackagent_mqtt_up")
+	g(float64(s.Connects), "rackagent_mqtt_connects_total")
+	g(float64(s.Outstanding), "rackagent_mqtt_outstanding")
+	g(s.OldestAge.Seconds(), "rackagent_mqtt_oldest_unacknowledged_seconds")
+	g(float64(s.Inbound), "rackagent_mqtt_inbound_total")
+	g(float64(s.Duplicates), "rackagent_mqtt_duplicates_total")
+	for reason, count := range s.Losses {
+		g(float64(count), `rackagent_mqtt_losses_total{reason=%q}`, reason)
+	}
+	t := n.a.tele.Stats()
+	g(float64(t.Made), "rackagent_telemetry_batches_total")
+	g(float64(t.Lost), "rackagent_telemetry_lost_total")
+}
+
+func boolean(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

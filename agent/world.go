@@ -1,0 +1,37 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"net"
+
+	"rackagent/agent/wire"
+	"rackagent/config"
+	"rackagent/drivers/i2cbus"
+)
+
+// World is what the outside offers: the real one in cmd/rackagent, a simulated one in cmd/rackdemo and in tests.
+// Nothing else in the agent opens a bus, a socket or a clock.
+type World struct {
+	// Bus opens the transport of a configured bus. It may fail: the devices on it are then absent, the agent runs.
+	Bus func(ctx context.Context, b config.Bus) (i2cbus.Transport, error)
+	// Owned tells which addresses of a bus a kernel driver holds; nil: none.
+	Owned func(b config.Bus) (map[uint16]string, error)
+	// Dial opens the connection to the broker, TLS included; nil: no broker.
+	Dial func(ctx context.Context) (net.Conn, error)
+	// Password is asked before every connection; nil: none.
+	Password func() (string, error)
+	// Clock tells whether wall time is synchronised, and by what.
+	Clock func() wire.Clock
+	// Local and Metrics are the listeners of the unix socket and of /metrics; nil: none.
+	Local, Metrics func(ctx context.Context) (net.Listener, error)
+	// Commit goes around every commit of the journal; nil: nothing does.
+	Commit func(update func() error) error
+	// Boot names this start, in the form of a command id; empty: a random one.
+	Boot string
+	// Ready is called once, when the first sweep of all devices is done or overdue; nil: nobody waits for it.
+	Ready func()
+	// Heard gets every event, after the log; nil: nobody.
+	Heard func(Happening)
+	Log   *slog.Logger
+}
