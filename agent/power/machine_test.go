@@ -47,6 +47,7 @@ func TestCutVerdicts(t *testing.T) {
 		{"frozen meter", func(r *rig) { r.frozen[outlet(3)] = true }, rack.StateUnknown, rack.CodeVerifyFailed},
 		{"meter gone after the write", func(r *rig) { r.after(8*time.Millisecond, func() { r.deaf[outlet(3)] = true }) }, rack.StateUnknown, rack.CodeVerifyFailed},
 		{"no load before", func(r *rig) { r.loadW[outlet(3)] = 0; r.run(2 * time.Second) }, rack.StatePartial, rack.CodeNoLoad},
+		{"welded, and one sample reads zero", func(r *rig) { r.welded[outlet(3)], r.glitch[outlet(3)] = true, 1 }, rack.StateFailed, rack.CodeWelded},
 		{"another outlet fell", func(r *rig) { r.crossed[outlet(3)] = outlet(4); r.crossed[outlet(4)] = outlet(3) }, rack.StateFailed, rack.CodeWiringUnproven},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -436,5 +437,14 @@ func TestAPlanTellsTheLoadAfterEachStep(t *testing.T) {
 		if got := steps[i].Feeds[0]; got.Feed != "bank" || got.W != want {
 			t.Errorf("after step %d: %+v, want %v W", i+1, got, want)
 		}
+	}
+}
+
+func TestAnOffTimeThatIsNotKnownIsNotLongEnough(t *testing.T) {
+	r := settledRig(t)
+	s := r.m.Snapshot(r.now)
+	s.Outlets[outlet(3)] = OutletView{}
+	if refusal := offLongEnough(r.now, s, s.Layout.Nodes[2], outlet(3)); refusal == nil || refusal.Code != rack.CodeMinOff {
+		t.Errorf("%v, want min_off", refusal)
 	}
 }

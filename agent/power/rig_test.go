@@ -36,6 +36,7 @@ type rig struct {
 	welded  map[rack.OutletID]bool
 	frozen  map[rack.OutletID]bool
 	deaf    map[rack.OutletID]bool // meter does not answer
+	glitch  map[rack.OutletID]int  // that many samples after a write read zero
 	crossed map[rack.OutletID]rack.OutletID
 	lost    bool // bank out of control
 	serial  string
@@ -117,7 +118,7 @@ func newRigWith(t judge, l *rack.Layout, unfinished []rack.Entry) *rig {
 	r := &rig{
 		t: t, now: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC), layout: l, rng: rand.New(rand.NewPCG(1, 2)),
 		closed: make(map[rack.OutletID]bool), loadW: make(map[rack.OutletID]float64), welded: make(map[rack.OutletID]bool),
-		frozen: make(map[rack.OutletID]bool), deaf: make(map[rack.OutletID]bool), crossed: make(map[rack.OutletID]rack.OutletID),
+		frozen: make(map[rack.OutletID]bool), deaf: make(map[rack.OutletID]bool), glitch: make(map[rack.OutletID]int), crossed: make(map[rack.OutletID]rack.OutletID),
 		hang: make(map[rack.OutletID]bool), running: make(map[uint64]Switch),
 		laneTakes: 5 * time.Millisecond, journalTakes: time.Millisecond, serial: "PA-1",
 	}
@@ -215,6 +216,10 @@ func (r *rig) measure() Readings {
 			}
 			w := r.watts(o.ID)
 			raw := uint32(w*10) + uint32(r.rng.IntN(3))
+			if r.glitch[o.ID] > 0 && len(r.writes) > 0 && r.now.Sub(r.writes[0].at) > 300*time.Millisecond {
+				r.glitch[o.ID]--
+				w = 0
+			}
 			if r.frozen[o.ID] {
 				w, raw = r.loadW[o.ID], 4711
 			}

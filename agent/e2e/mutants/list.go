@@ -81,7 +81,7 @@ func mutants() []mutant {
 		},
 		{
 			"the start surge is not counted", "agent/power/feed.go",
-			"			w = max(n.MaxW, s.Nodes[n.Name].PeakW) + n.SurgeW\n", "			w = max(n.MaxW, s.Nodes[n.Name].PeakW)\n",
+			"return max(n.MaxW, s.Nodes[n.Name].PeakW) + n.SurgeW }", "return max(n.MaxW, s.Nodes[n.Name].PeakW) }",
 			[]string{power},
 		},
 		{
