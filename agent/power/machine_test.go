@@ -448,3 +448,18 @@ func TestAnOffTimeThatIsNotKnownIsNotLongEnough(t *testing.T) {
 		t.Errorf("%v, want min_off", refusal)
 	}
 }
+
+// TestAPollFromBeforeTheWriteDoesNotUndoIt: the bank was being read while the relay was switched.
+func TestAPollFromBeforeTheWriteDoesNotUndoIt(t *testing.T) {
+	r := settledRig(t)
+	late := r.measure() // all relays closed
+	r.must("c1", rack.OpCut, "outlet/pdu-a.3")
+	r.run(20 * time.Millisecond)
+	r.step(late)
+	if got := r.command("c2", rack.OpEnergise, "outlet/pdu-a.3"); got == nil || got.Code != rack.CodeMinOff {
+		t.Errorf("energise right after the cut: %v, want min_off", got)
+	}
+	if slices.ContainsFunc(r.emitted, func(e rack.Event) bool { return e.Kind == rack.EventExternalChange }) {
+		t.Error("the old reading passed as a change from outside")
+	}
+}

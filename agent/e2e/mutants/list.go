@@ -111,7 +111,7 @@ func mutants() []mutant {
 		},
 		{
 			"a restart believes the journal", "agent/power/recover.go",
-			"		if t.steps[i].Settled == nil {\n", "		if false {\n",
+			"		if t.steps[i].Settled == nil {\n", "		if t.steps[i].Settled == nil && i < 0 {\n",
 			[]string{power},
 		},
 		{
@@ -132,7 +132,7 @@ func mutants() []mutant {
 		{
 			"commits are not flushed to disk", "agent/journal/file.go",
 			"		FreelistType:   bbolt.FreelistMapType,\n", "		FreelistType:   bbolt.FreelistMapType,\n		NoSync:         true,\n",
-			[]string{"agent/journal"},
+			[]string{"e2e:agent/journal"},
 		},
 		{
 			"a value that does not age", "agent/poll/value.go",

@@ -24,7 +24,7 @@ type mutant struct {
 	file  string
 	old   string // exactly once in the file
 	new   string
-	tests []string // packages, tried in order until one fails
+	tests []string // packages, tried in order until one fails; "e2e:" before one asks for its tagged tests
 }
 
 // limit is how long one package's tests may take before a mutant that hangs counts as noticed.
@@ -122,7 +122,12 @@ func run(ctx context.Context, dir, verb, what string) (text string, failed bool)
 	if strings.HasSuffix(what, ".go") {
 		what = filepath.Dir(what)
 	}
-	cmd := exec.CommandContext(ctx, "go", verb, "./"+what)
+	what, tagged := strings.CutPrefix(what, "e2e:")
+	args := []string{verb}
+	if tagged {
+		args = append(args, "-tags", "e2e")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "./"+what)...)
 	cmd.Dir = dir
 	b, err := cmd.CombinedOutput()
 	return string(b), err != nil
