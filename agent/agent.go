@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"periph.io/x/conn/v3/i2c"
 
 	"rackagent/agent/command"
 	"rackagent/agent/inventory"
@@ -52,6 +53,7 @@ type Agent struct {
 	birth  time.Time // of the newest connection
 	conn   int       // its number
 	idents map[string]ident
+	pulses map[string]time.Time // by bus: its owner's last turn
 }
 
 // ident is what a board last said of itself.
@@ -76,7 +78,7 @@ func New(c *config.Config, w World) (*Agent, error) {
 	if err != nil {
 		w.Log.Warn("the agent's own digest is not known", "err", err)
 	}
-	a := &Agent{conf: c, world: w, log: w.Log, boot: w.Boot, build: build, self: self, idents: make(map[string]ident), infoDue: make(chan struct{}, 1), stateDue: make(chan struct{}, 1)}
+	a := &Agent{conf: c, world: w, log: w.Log, boot: w.Boot, build: build, self: self, idents: make(map[string]ident), pulses: make(map[string]time.Time), infoDue: make(chan struct{}, 1), stateDue: make(chan struct{}, 1)}
 	a.numbers = newNumbers(a)
 	a.out = newFanout(w.Log, w.Boot, w.Heard, a.numbers.event)
 	return a, nil
@@ -87,6 +89,9 @@ func New(c *config.Config, w World) (*Agent, error) {
 func (a *Agent) Run(ctx context.Context) error {
 	a.born = time.Now()
 	a.birth = a.born
+	for _, b := range a.conf.Buses {
+		a.pulses[b.Name] = a.born
+	}
 	j, found, err := journal.Open(journal.Opts{
 		Dir: a.conf.StateDir, Site: a.conf.Site, Agent: a.conf.Agent, Boot: a.boot, Log: a.log,
 		Commit: a.numbers.commit(a.world.Commit), OnState: a.diskChanged,
@@ -95,10 +100,10 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	a.journal = j
+	defer a.closeBuses()
 	if err := a.openBuses(ctx); err != nil {
 		return errors.Join(err, j.Close())
 	}
-	defer a.closeBuses()
 	if err := a.wire(found); err != nil {
 		return errors.Join(err, j.Close())
 	}
@@ -116,13 +121,14 @@ func (a *Agent) wire(found journal.Found) error {
 	if a.inv, err = inventory.Build(inventory.Opts{Config: a.conf, Buses: buses, Identified: a.identified}); err != nil {
 		return err
 	}
-	if a.poller, err = poll.New(poll.Opts{Sink: a.measured, Events: a.out.event}, a.inv.Devices); err != nil {
+	if a.poller, err = poll.New(poll.Opts{Sink: a.measured, Events: a.polled}, a.inv.Devices); err != nil {
 		return err
 	}
 	a.loop = power.NewLoop(power.Opts{
 		Layout: a.inv.Layout, Words: a.inv.Words, Relays: a.inv.Relays, Journal: a.journal,
 		Report: func(o rack.Outcome) { a.desk.Report(o) },
 		Sample: func(name string) { a.poller.Sample(a.inv.SampledBy(name)...) },
+		Ask:    func(name string) { a.poller.Sample(a.inv.IdentifiedBy(name)) },
 		Event:  a.out.event, Alarm: a.out.alarm, Learnt: a.infoChanged, Log: a.log,
 		Orders: found.Orders, Records: append(append([]rack.Record(nil), found.Withdrawn...), found.Wiring...),
 		Unfinished: movesPower(found.Unfinished),
@@ -166,6 +172,7 @@ func (a *Agent) live(ctx context.Context) error {
 	disk := newLayer(context.WithoutCancel(ctx))
 
 	disk.run(group, "journal", a.journal.Run)
+	disk.run(group, "log", a.out.run)
 	core.run(group, "power", a.loop.Run)
 	core.run(group, "poll", a.poller.Run)
 	desk.run(group, "desk", a.desk.Run)
@@ -176,8 +183,9 @@ func (a *Agent) live(ctx context.Context) error {
 		edges.run(group, "state", a.tellState)
 	}
 	if err := a.listen(edges, group); err != nil {
-		edges.end(err)
+		group.Go(func() error { return err })
 	}
+	core.run(group, "pulse", a.pulse)
 	group.Go(func() error { return a.firstSweep(gctx) })
 
 	<-gctx.Done()
@@ -236,6 +244,13 @@ func (a *Agent) identified(name string, id drivers.Ident, err error) {
 	}
 }
 
+// polled passes on what poll has to say, but for hung buses: their owners report those themselves, with an alarm.
+func (a *Agent) polled(e rack.Event) {
+	if e.Kind != rack.EventBusHung && e.Kind != rack.EventBusBack {
+		a.out.event(e)
+	}
+}
+
 // diskChanged reports what the journal's disk can still take.
 func (a *Agent) diskChanged(s journal.State) {
 	e := rack.Event{Kind: rack.EventJournal, Severity: rack.Critical, At: time.Now(), To: string(s.Disk), Reason: s.Reason, Text: "the journal's disk: " + string(s.Disk)}
@@ -261,6 +276,9 @@ func (a *Agent) announce(found journal.Found) {
 		})
 		a.out.alarm(rack.Alarm{Key: "observing", Since: now, Severity: rack.Critical, Text: "the journal was lost; the agent only observes"})
 	}
+	for _, w := range found.Withdrawn {
+		a.out.alarm(rack.Alarm{Key: "welded." + w.Outlet.String(), Since: w.At, Severity: rack.Error, Text: "outlet " + w.Outlet.String() + " is withdrawn from switching: " + w.Reason})
+	}
 	for _, d := range found.Damaged {
 		a.out.event(rack.Event{Kind: rack.EventJournal, Severity: rack.Error, At: now, Reason: d.Error(), Text: "a record of the journal cannot be read; the reading that allows less is taken"})
 	}
@@ -280,10 +298,35 @@ func (a *Agent) firstSweep(ctx context.Context) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+	a.out.clearOthers(a.alarmKeys())
 	if a.world.Ready != nil {
 		a.world.Ready()
 	}
 	return nil
+}
+
+// alarmKeys are all alarms that this agent can raise.
+func (a *Agent) alarmKeys() []string {
+	keys := []string{"journal", "observing"}
+	for _, b := range a.conf.Buses {
+		keys = append(keys, "bus."+b.Name)
+	}
+	for _, f := range a.inv.Layout.Feeds {
+		keys = append(keys, "limit."+f.Name)
+	}
+	for _, p := range a.inv.Layout.PDUs {
+		keys = append(keys, "bank."+p.Name, "foreign."+p.Name, "serial."+p.Name)
+		for _, o := range p.Outlets {
+			keys = append(keys, "welded."+o.ID.String())
+		}
+	}
+	return keys
+}
+
+// accepted takes the observing alarm back once a person has accepted that the journal was lost.
+func (a *Agent) accepted() {
+	a.out.alarm(rack.Alarm{Key: "observing", Since: time.Now(), Severity: rack.Info, Cleared: true})
+	a.stateChanged()
 }
 
 func (a *Agent) swept() bool {
@@ -295,9 +338,48 @@ func (a *Agent) swept() bool {
 	return true
 }
 
-// turnLimit is how old the power loop's last turn may be for the agent to count as alive; it ticks once a second.
-const turnLimit = 5 * time.Second
+// Bounds of a sign of life. The power loop ticks once a second; a bus has at most one transfer and its grace before it
+// counts as hung.
+const (
+	turnLimit  = 5 * time.Second
+	pulseEvery = 2 * time.Second
+	pulseLimit = 15 * time.Second
+)
 
-// Alive tells whether the power loop turns: what the watchdog and /healthz report. A bus that hangs is fenced off and
-// does not count.
-func (a *Agent) Alive() bool { return a.loop != nil && time.Since(a.loop.Turned()) < turnLimit }
+// pulse asks every bus owner for a turn that moves nothing, so that one that stands still is noticed.
+func (a *Agent) pulse(ctx context.Context) error {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	for name, b := range a.buses {
+		asking.Go(func() {
+			for ctx.Err() == nil {
+				if err := b.Poll().Do(ctx, func(i2c.Bus) error { return nil }); err == nil {
+					a.mu.Lock()
+					a.pulses[name] = time.Now()
+					a.mu.Unlock()
+				}
+				select {
+				case <-ctx.Done():
+				case <-time.After(pulseEvery):
+				}
+			}
+		})
+	}
+	return nil
+}
+
+// Alive tells whether the power loop turns and every bus owner either turns or is fenced off as hung: what the watchdog
+// and /healthz report.
+func (a *Agent) Alive() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.loop == nil || time.Since(a.loop.Turned()) >= turnLimit {
+		return false
+	}
+	for name, b := range a.buses {
+		if b.Stats().HungSince.IsZero() && time.Since(a.pulses[name]) >= pulseLimit {
+			return false
+		}
+	}
+	return true
+}

@@ -1,12 +1,18 @@
 package agent_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"rackagent/agent"
 	"rackagent/agent/rack"
 	"rackagent/agent/sim"
 )
@@ -435,4 +441,104 @@ func (r *rig) last(sub string) string {
 		}
 	}
 	return got
+}
+
+func TestADoorThatCannotBeOpenedEndsTheAgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		taken := errors.New("address already in use")
+		r.change = func(w *agent.World) {
+			w.Metrics = func(context.Context) (net.Listener, error) { return nil, taken }
+		}
+		r.launch()
+		time.Sleep(time.Minute)
+		select {
+		case err := <-r.done:
+			if !errors.Is(err, taken) {
+				t.Errorf("it ended with %v", err)
+			}
+		default:
+			t.Error("it runs on, deaf")
+			r.stop()
+		}
+		if err := r.world.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// stalled is a log that stands still when told, until it is released.
+type stalled struct {
+	on      atomic.Bool
+	release chan struct{}
+}
+
+func (s *stalled) Write(p []byte) (int, error) {
+	if s.on.Load() {
+		<-s.release
+	}
+	return len(p), nil
+}
+
+func TestALogThatStandsStillHoldsNothingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		log := &stalled{release: make(chan struct{})}
+		r.change = func(w *agent.World) { w.Log = slog.New(slog.NewTextHandler(log, nil)) }
+		r.start()
+		log.on.Store(true)
+		for n := 1; n <= 3; n++ { // the first event after each is where the log stops
+			id := fmt.Sprintf("c%d", n)
+			r.send(id, "outlet.cut", rack.OutletTarget(out(n)).String())
+			r.expect(id, rack.StateSucceeded, "")
+		}
+		if !r.agent.Alive() {
+			t.Error("the loop does not turn")
+		}
+		close(log.release)
+		r.close()
+	})
+}
+
+func TestAlarmsOfAnEarlierLifeAreTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.start()
+		r.inject("brownout=pdu-a")
+		time.Sleep(5 * time.Second)
+		if got := r.last("alarm/bank.pdu-a"); got == "" {
+			t.Fatal("no alarm for a bank out of control")
+		}
+		r.stop()
+		dev, err := r.world.Devices("pdu-a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		dev.Bank.Load(0xFF3F, 0xFF00) // somebody has put it right meanwhile
+		r.start()
+		time.Sleep(5 * time.Second)
+		if got := r.last("alarm/bank.pdu-a"); got != "" {
+			t.Errorf("the alarm stands on: %s", got)
+		}
+		r.close()
+	})
+}
+
+func TestAWeldIsRememberedOverARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.start()
+		r.inject("welded=pdu-a.5")
+		r.send("c1", "outlet.cut", "outlet/pdu-a.5")
+		r.expect("c1", rack.StateFailed, rack.CodeWelded)
+		r.stop()
+		r.start()
+		time.Sleep(5 * time.Second)
+		if got := r.last("alarm/welded.pdu-a.5"); !strings.Contains(got, "withdrawn") {
+			t.Errorf("alarm after the restart: %q", got)
+		}
+		r.send("c2", "outlet.energise", "outlet/pdu-a.5")
+		r.expect("c2", rack.StateRejected, rack.CodeWelded)
+		r.close()
+	})
 }

@@ -41,7 +41,7 @@ var mayImport = map[string][]string{
 	"agent/link":          {"agent/rack", "agent/wire", "github.com/eclipse/paho.mqtt.golang", "golang.org/x/sys"},
 	"agent/local":         {"agent/rack", "agent/wire", "golang.org/x/sys"},
 	"agent/inventory":     {"config", "drivers", "agent/rack", "agent/poll", "agent/power", "firmware", "periph.io/x/conn/v3"},
-	"agent":               {"config", "firmware", "drivers", "agent", "golang.org/x/sync", "github.com/VictoriaMetrics/metrics"},
+	"agent":               {"config", "firmware", "drivers", "agent", "periph.io/x/conn/v3", "golang.org/x/sync", "github.com/VictoriaMetrics/metrics"},
 	"agent/sim":           {"drivers", "agent/rack", "agent/wire", "go.etcd.io/bbolt", "periph.io/x/conn/v3", "github.com/mochi-mqtt/server/v2", "github.com/goccy/go-yaml"},
 	"agent/sim/observer":  {"drivers", "agent/rack", "agent/wire", "agent/sim", "go.etcd.io/bbolt", "github.com/goccy/go-yaml"},
 	"agent/cmd/rackagent": {"config", "firmware", "drivers", "agent", "systemd", "github.com/alecthomas/kong", "github.com/coreos/go-systemd/v22", "golang.org/x/sync"},

@@ -59,10 +59,7 @@ func (a *Agent) births(conn int) []link.Message {
 	a.mu.Lock()
 	a.birth, a.conn = now, conn
 	a.mu.Unlock()
-	select {
-	case a.stateDue <- struct{}{}:
-	default:
-	}
+	a.stateChanged()
 	out := []link.Message{
 		{Topic: "state", Payload: a.state(wire.Online, "", conn).Encode(), Retain: true, Class: link.ClassResult},
 		{Topic: "info", Payload: a.info().Encode(), Retain: true, Class: link.ClassInfo},
@@ -88,6 +85,14 @@ func (a *Agent) state(state, reason string, conn int) wire.State {
 	return wire.State{
 		State: state, Reason: reason, Boot: a.boot, Conn: conn, At: time.Now(), Clock: a.world.Clock(), Software: a.build.Version,
 		Mode: mode, Unsigned: a.conf.Commands.Unsigned,
+	}
+}
+
+// stateChanged has up/state told again. It returns at once.
+func (a *Agent) stateChanged() {
+	select {
+	case a.stateDue <- struct{}{}:
+	default:
 	}
 }
 

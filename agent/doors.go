@@ -44,6 +44,7 @@ type counter struct{ a *Agent }
 
 // Do puts a command before the desk and waits for its terminal state.
 func (c counter) Do(ctx context.Context, r local.Request) ([][]byte, error) {
+	observing := c.a.journal.Observing()
 	own, done := c.a.out.await(r.ID)
 	defer done()
 	about, doneAbout := c.a.out.await(r.About)
@@ -56,6 +57,9 @@ func (c counter) Do(ctx context.Context, r local.Request) ([][]byte, error) {
 		case o := <-own:
 			if !o.State.Terminal() {
 				continue
+			}
+			if observing && !c.a.journal.Observing() {
+				c.a.accepted()
 			}
 			if o.State == rack.StateSucceeded && r.About != "" {
 				return c.other(ctx, about)

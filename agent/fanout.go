@@ -24,6 +24,8 @@ type Happening struct {
 // may call it.
 type fanout struct {
 	log   *slog.Logger
+	lines chan rack.Event // to the log; deep enough for a burst. A log that stands still must not hold the power loop up
+	lost  atomic.Uint64   // lines that found no room
 	boot  string
 	heard func(Happening)
 	count func(rack.EventKind)
@@ -40,16 +42,42 @@ func newFanout(log *slog.Logger, boot string, heard func(Happening), count func(
 	if heard == nil {
 		heard = func(Happening) {}
 	}
-	return &fanout{log: log, boot: boot, heard: heard, count: count, alarms: make(map[string]rack.Alarm), waiters: make(map[string][]chan rack.Outcome)}
+	return &fanout{log: log, lines: make(chan rack.Event, 1024), boot: boot, heard: heard, count: count, alarms: make(map[string]rack.Alarm), waiters: make(map[string][]chan rack.Outcome)}
 }
 
 // event logs, counts and publishes something that happened.
 func (f *fanout) event(e rack.Event) {
 	f.count(e.Kind)
-	f.log.LogAttrs(context.Background(), level(e.Severity), e.Text, attributes(e)...)
+	select {
+	case f.lines <- e:
+	default:
+		f.lost.Add(1)
+	}
 	f.heard(Happening{Event: &e})
 	id := f.boot + "-" + strconv.FormatUint(f.serial.Add(1), 36)
 	f.send(link.Message{Topic: "event", Payload: wire.EncodeEvent(id, e), Class: link.ClassEvent})
+}
+
+// run writes the log until ctx ends, then what is left.
+func (f *fanout) run(ctx context.Context) error {
+	for {
+		select {
+		case e := <-f.lines:
+			f.write(e)
+		case <-ctx.Done():
+			for len(f.lines) > 0 {
+				f.write(<-f.lines)
+			}
+			return nil
+		}
+	}
+}
+
+func (f *fanout) write(e rack.Event) {
+	if n := f.lost.Swap(0); n > 0 {
+		f.log.Warn("the log stood still; events were not logged", "events", n)
+	}
+	f.log.LogAttrs(context.Background(), level(e.Severity), e.Text, attributes(e)...)
 }
 
 func level(s rack.Severity) slog.Level {
@@ -104,6 +132,17 @@ func alarmMessage(a rack.Alarm) link.Message {
 		m.Payload = wire.EncodeAlarm(a)
 	}
 	return m
+}
+
+// clearOthers takes back retained alarms of an earlier life: of all keys that there can be, those that are not active.
+func (f *fanout) clearOthers(keys []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, key := range keys {
+		if _, active := f.alarms[key]; !active {
+			f.send(alarmMessage(rack.Alarm{Key: key, Cleared: true}))
+		}
+	}
 }
 
 // active lists the alarms that stand, by key.

@@ -30,10 +30,11 @@ type rig struct {
 	agent *agent.Agent
 	dir   string
 
-	life  *life
-	ready chan struct{}
-	end   context.CancelFunc
-	done  chan error
+	life   *life
+	change func(*agent.World) // what the agent is given, where it is not the ordinary; nil: it is
+	ready  chan struct{}
+	end    context.CancelFunc
+	done   chan error
 }
 
 // newRig builds the world with the agent not yet started.
@@ -101,14 +102,18 @@ func (r *rig) launch() {
 		r.life = newLife(r.world)
 	}
 	l := r.life
-	a, err := agent.New(&conf, agent.World{
+	outside := agent.World{
 		Bus:    func(_ context.Context, b config.Bus) (i2cbus.Transport, error) { return wires{l, b.Adapter}, nil },
 		Dial:   func(context.Context) (net.Conn, error) { return l.dial() },
 		Clock:  func() wire.Clock { return wire.Clock{Source: "simulated", OK: r.world.ClockSynced()} },
 		Commit: l.commit,
 		Ready:  func() { close(ready) },
 		Log:    slog.New(slog.NewTextHandler(logTo{r.t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
+	}
+	if r.change != nil {
+		r.change(&outside)
+	}
+	a, err := agent.New(&conf, outside)
 	if err != nil {
 		r.t.Fatal(err)
 	}

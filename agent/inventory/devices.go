@@ -14,6 +14,8 @@ import (
 // frozenMeter is how many equal power codes in a row make a meter suspect; poll adds its own minimum of a minute.
 const frozenMeter = 60
 
+const identitySuffix = "/identity"
+
 func (u *unit) bankName() string       { return u.conf.Name + "/bank" }
 func (u *unit) meterName(i int) string { return fmt.Sprintf("%s/meter-%d", u.conf.Name, i+1) }
 
@@ -119,12 +121,18 @@ func (u *unit) temperatures() poll.Device {
 	}
 	return u.device(u.conf.Name+"/temp", points, func(ctx context.Context) ([]rack.Reading, error) {
 		temps, err := u.pdu.Temps(ctx)
-		if err != nil {
-			return nil, err
-		}
 		var out []rack.Reading
 		for _, t := range temps {
-			out = append(out, rack.Reading{Point: rack.Point{Device: u.conf.Name, Quantity: rack.TempC, Index: t.Sensor + 1}, Value: t.C, Raw: uint32(t.Raw)})
+			r := rack.Reading{Point: rack.Point{Device: u.conf.Name, Quantity: rack.TempC, Index: t.Sensor + 1}, Value: t.C, Raw: uint32(t.Raw)}
+			if t.Err == nil {
+				err = nil // one good sensor is an answer
+			} else {
+				r.Quality, r.Reason = rack.QualityBad, drivers.FaultOf(t.Err).String()
+			}
+			out = append(out, r)
+		}
+		if err != nil {
+			return nil, err
 		}
 		return out, nil
 	})
@@ -134,7 +142,7 @@ func (u *unit) temperatures() poll.Device {
 // value is 1 where it says the configured serial.
 func (u *unit) identity() poll.Device {
 	p := u.point(rack.Identified, 1)
-	d := u.device(u.conf.Name+"/identity", []poll.Point{p}, func(ctx context.Context) ([]rack.Reading, error) {
+	d := u.device(u.conf.Name+identitySuffix, []poll.Point{p}, func(ctx context.Context) ([]rack.Reading, error) {
 		id, err := u.pdu.Identify(ctx)
 		u.found(id, err)
 		if err != nil && !errors.Is(err, drivers.WrongDevice) {

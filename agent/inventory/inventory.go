@@ -135,6 +135,9 @@ func (inv *Inventory) Identify(ctx context.Context, name string) (drivers.Ident,
 	return id, err
 }
 
+// IdentifiedBy names the device to be read when the board of a PDU is to say who it is.
+func (inv *Inventory) IdentifiedBy(name string) string { return name + identitySuffix }
+
 // SampledBy lists the devices to be read when a PDU's outlets are to be measured now.
 func (inv *Inventory) SampledBy(name string) []string {
 	u, ok := inv.units[name]

@@ -20,7 +20,7 @@ func layout(c *config.Config, units map[string]*unit) *rack.Layout {
 	for _, n := range c.Nodes {
 		l.Nodes = append(l.Nodes, nodeOf(n))
 	}
-	return l
+	return l.Indexed()
 }
 
 func pduOf(u *unit) rack.PDU {
@@ -28,7 +28,7 @@ func pduOf(u *unit) rack.PDU {
 	p := rack.PDU{Name: u.conf.Name, Model: m.Name, Serial: u.conf.Serial, Bus: u.conf.Bus, Settling: m.Settling, Period: u.period}
 	for _, o := range m.Outlets {
 		p.Outlets = append(p.Outlets, rack.Outlet{
-			ID: rack.OutletID{PDU: u.conf.Name, N: o.N}, Feed: u.conf.Banks[o.Bank], RatingA: o.RatingA, Metered: o.Metered, NoiseW: o.NoiseW,
+			ID: rack.OutletID{PDU: u.conf.Name, N: o.N}, Feed: u.conf.Banks[o.Bank], RatingA: o.RatingA, Continuous: o.Continuous, Metered: o.Metered, NoiseW: o.NoiseW,
 		})
 	}
 	return p

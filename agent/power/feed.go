@@ -74,10 +74,36 @@ func (s *Snapshot) levelLoad(level rack.Feed, instead map[string]float64, now ti
 			amps[line] += w / (volts * voltageMargin)
 		}
 	}
+	s.addStrays(level, &load, amps)
 	for _, a := range amps {
 		load.A = max(load.A, a)
 	}
 	return load
+}
+
+// addStrays counts outlets that feed no configured node: what they carry now, or all they may where that is not known.
+func (s *Snapshot) addStrays(level rack.Feed, load *rack.FeedLoad, amps map[string]float64) {
+	for _, p := range s.Layout.PDUs {
+		for _, o := range p.Outlets {
+			if _, ok := s.Layout.NodeOf(o.ID); ok || !below(s.Layout, o.Feed, level.Name) {
+				continue
+			}
+			bank, _ := s.Layout.Feed(o.Feed)
+			w, fresh := s.Watts(o.ID)
+			if !fresh {
+				w = o.LimitA() * bank.VoltsV
+			}
+			load.W += max(0, w)
+			for _, line := range bank.Lines {
+				amps[line] += max(0, w) / (bank.VoltsV * voltageMargin)
+			}
+		}
+	}
+}
+
+// below tells whether a feed is a level or hangs below it.
+func below(l *rack.Layout, feed, level string) bool {
+	return slices.ContainsFunc(l.Levels(feed), func(f rack.Feed) bool { return f.Name == level })
 }
 
 // linesBelow gives the lines the node loads at a level, each with the lowest nominal voltage it is fed at.
@@ -88,11 +114,10 @@ func (s *Snapshot) linesBelow(n rack.Node, level string) map[string]float64 {
 		if !ok {
 			continue
 		}
-		chain := s.Layout.Levels(o.Feed)
-		if !slices.ContainsFunc(chain, func(f rack.Feed) bool { return f.Name == level }) {
+		if !below(s.Layout, o.Feed, level) {
 			continue
 		}
-		bank := chain[0]
+		bank, _ := s.Layout.Feed(o.Feed)
 		for _, line := range bank.Lines {
 			if v, seen := lines[line]; !seen || bank.VoltsV < v {
 				lines[line] = bank.VoltsV
@@ -119,9 +144,9 @@ func (s *Snapshot) overLimit(n rack.Node, on rack.OutletID, now time.Time) *rack
 	if !ok {
 		return &rack.Refusal{Code: rack.CodeLimitExceeded, Text: "outlet " + on.String() + " has no feed, so its limit is not known"}
 	}
-	if a := s.startW(n) / (bank.VoltsV * voltageMargin); a > o.RatingA {
+	if a := s.startW(n) / (bank.VoltsV * voltageMargin); a > o.LimitA() {
 		return &rack.Refusal{Code: rack.CodeLimitExceeded, Text: fmt.Sprintf(
-			"outlet %s would carry %.1f A, it is rated %.1f A", on, a, o.RatingA)}
+			"outlet %s would carry %.1f A, its continuous limit is %.1f A", on, a, o.LimitA())}
 	}
 	return nil
 }

@@ -19,10 +19,10 @@ func TestLevelLoad(t *testing.T) {
 			{Name: "ab", Parent: "row", Lines: []string{"L1", "L2"}, VoltsV: 400, RatingA: 32, Continuous: 0.8, ShareA: 10},
 		},
 		PDUs: []rack.PDU{{Name: "p", Period: time.Second, Outlets: []rack.Outlet{
-			{ID: rack.OutletID{PDU: "p", N: 1}, Feed: "a", RatingA: 16},
-			{ID: rack.OutletID{PDU: "p", N: 2}, Feed: "b", RatingA: 16},
-			{ID: rack.OutletID{PDU: "p", N: 3}, Feed: "ab", RatingA: 16},
-			{ID: rack.OutletID{PDU: "p", N: 4}, Feed: "a", RatingA: 16},
+			{ID: rack.OutletID{PDU: "p", N: 1}, Feed: "a", RatingA: 16, Continuous: 1},
+			{ID: rack.OutletID{PDU: "p", N: 2}, Feed: "b", RatingA: 16, Continuous: 1},
+			{ID: rack.OutletID{PDU: "p", N: 3}, Feed: "ab", RatingA: 16, Continuous: 1},
+			{ID: rack.OutletID{PDU: "p", N: 4}, Feed: "a", RatingA: 16, Continuous: 1},
 		}}},
 		Nodes: []rack.Node{
 			{Name: "pair", Class: rack.ClassGPU, Outlets: []rack.OutletID{{PDU: "p", N: 1}, {PDU: "p", N: 2}, {PDU: "p", N: 4}}, MaxW: 2185},

@@ -23,6 +23,9 @@ func guard(s *Snapshot, o rack.OutletID) error {
 
 func guardCut(s *Snapshot, o rack.OutletID) *rack.Refusal {
 	node, ok := s.Layout.NodeOf(o)
+	if order, locked := s.locked(o, node.Name); locked {
+		return refuse(rack.CodeMaintenanceLock, "outlet %s is under the maintenance lock of command %s", o, order.Command)
+	}
 	if ok && node.Class.Firm() {
 		return &rack.Refusal{Code: rack.CodeFirmGuard, Text: fmt.Sprintf(
 			"outlet %s feeds %s, a firm node (%s): it is not opened without proof that the node is off", o, node.Name, node.Class)}

@@ -3,6 +3,7 @@ package power
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,7 +23,8 @@ type Opts struct {
 	Relays  map[string]Relays // by PDU
 	Journal Journal
 	Report  func(rack.Outcome) // to the desk
-	Sample  func(pdu string)   // to poll
+	Sample  func(pdu string)   // to poll: its outlets
+	Ask     func(pdu string)   // to poll: its identity
 	Event   func(rack.Event)
 	Alarm   func(rack.Alarm)
 	Learnt  func() // the wiring of some outlet is believed more or less than before
@@ -121,13 +123,18 @@ func (l *Loop) Run(ctx context.Context) error {
 	for _, ln := range l.lanes {
 		lanes.Go(func() { ln.run(ctx) })
 	}
-	defer lanes.Wait()
+	defer func() { // what the lanes answered last is booked; nothing is begun any more
+		lanes.Wait()
+		l.turn()
+	}()
 	timer := time.NewTimer(idleTick)
 	defer timer.Stop()
 	for {
 		timer.Reset(l.tick())
 		select {
 		case <-ctx.Done():
+			l.Tell(Closing{})
+			l.turn()
 			return nil
 		case <-l.wake:
 		case <-timer.C:
@@ -154,15 +161,30 @@ func (l *Loop) turn() {
 	for _, in := range inbox {
 		now := time.Now()
 		actions := l.machine.Step(now, in)
-		l.snapshot.Store(l.machine.Snapshot(now)) // before the lanes see the actions: the guard judges from it
+		if slices.ContainsFunc(actions, asksSnapshot) {
+			l.snapshot.Store(l.machine.Snapshot(now))
+		}
 		for _, a := range actions {
 			l.hand(a)
 		}
 	}
 	now := time.Now()
+	if len(inbox) > 0 {
+		l.snapshot.Store(l.machine.Snapshot(now))
+	}
 	l.turned.Store(int64(now.Sub(l.born)))
 	if d := now.Sub(began); d > slowTurn {
 		l.o.Event(rack.Event{Kind: rack.EventSlowTurn, Severity: rack.Warn, At: now, Reason: d.String(), Text: "a turn of the power loop took " + d.String()})
+	}
+}
+
+// asksSnapshot tells whether whoever gets the action will look at the snapshot: the guard in the lane, the inventory.
+func asksSnapshot(a Action) bool {
+	switch a.(type) {
+	case Switch, TakeOver, Learnt:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -181,6 +203,8 @@ func (l *Loop) hand(a Action) {
 		l.o.Report(a.Outcome)
 	case Sample:
 		l.o.Sample(a.PDU)
+	case Ask:
+		l.o.Ask(a.PDU)
 	case Emit:
 		l.o.Event(a.Event)
 	case Raise:

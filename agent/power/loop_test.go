@@ -90,8 +90,8 @@ func startLoop(t *testing.T, ctx context.Context) *loopRig { //nolint:revive // 
 	lr.loop = NewLoop(Opts{
 		Layout: demoLayout(), Words: words, Relays: map[string]Relays{"pdu-a": lr.bench}, Journal: disk{},
 		Report: func(o rack.Outcome) { lr.mu.Lock(); lr.reports = append(lr.reports, o); lr.mu.Unlock() },
-		Sample: func(pdu string) { sample <- pdu },
-		Event:  func(rack.Event) {}, Alarm: func(rack.Alarm) {}, Learnt: func() {},
+		Sample: func(pdu string) { sample <- pdu }, Ask: func(string) {},
+		Event: func(rack.Event) {}, Alarm: func(rack.Alarm) {}, Learnt: func() {},
 	})
 	go func() { _ = lr.loop.Run(ctx) }()
 	go lr.poll(ctx, sample)

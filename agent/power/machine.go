@@ -21,12 +21,15 @@ type Machine struct {
 	jobs    []*job // unfinished commands, oldest first
 	token   uint64
 	waiting map[uint64]*target // lane and journal answers outstanding
-	ending  map[uint64]*ending // terminal results on their way to the disk
+	owed    map[uint64]*owed   // records that must reach the disk in the end
 
 	energised map[string]time.Time   // by top feed: when the last energise was handed over or taken
 	inFlight  map[string]uint64      // by top feed: the energise the lane has not answered yet
 	takeOvers map[string]uint64      // by PDU: the bank is being brought under control
 	over      map[string]bool        // levels found above their limit
+	judged    time.Time              // when the levels were last looked at
+	closing   bool                   // the program ends: nothing is begun any more
+	doubts    []doubt                // commands that ended unknown
 	expect    map[rack.OutletID]bool // where each relay was last known to stand: true closed
 
 	out []Action
@@ -69,7 +72,7 @@ func New(now time.Time, layout *rack.Layout, words Words, orders []rack.Order, r
 			Nodes: make(map[string]NodeView), Orders: orders,
 		},
 		words: words, born: now,
-		peaks: make(map[string]*peak), waiting: make(map[uint64]*target), ending: make(map[uint64]*ending),
+		peaks: make(map[string]*peak), waiting: make(map[uint64]*target), owed: make(map[uint64]*owed),
 		energised: make(map[string]time.Time), inFlight: make(map[string]uint64), takeOvers: make(map[string]uint64),
 		over: make(map[string]bool), expect: make(map[rack.OutletID]bool),
 	}
@@ -87,7 +90,8 @@ func New(now time.Time, layout *rack.Layout, words Words, orders []rack.Order, r
 // remember takes over what an earlier life learnt about an outlet.
 func (m *Machine) remember(r rack.Record) {
 	v, ok := m.world.Outlets[r.Outlet]
-	if !ok {
+	p, _ := m.world.Layout.PDU(r.Outlet.PDU)
+	if !ok || r.Serial != p.Serial { // another board was entered since
 		return
 	}
 	switch {
@@ -115,6 +119,8 @@ func (m *Machine) Step(now time.Time, in Input) []Action {
 		m.accept(now, in)
 	case Cancel:
 		m.cancel(in.ID)
+	case Closing:
+		m.closing = true
 	case Unfinished:
 		m.adopt(now, in)
 	case Switched:
@@ -174,12 +180,14 @@ func (m *Machine) supersede(by *target) {
 	}
 	for _, j := range m.jobs {
 		for _, t := range j.targets {
-			if t.result == nil && t.found == nil && j.cmd.Op.AddsPower() && overlap(t.keys, by.keys) {
-				m.stopTarget(t, verdict{
-					state: rack.StateCancelled, code: rack.CodeSuperseded,
-					text: "command " + by.job.cmd.ID + " lowers the power of the same node",
-				})
+			if t.result != nil || !j.cmd.Op.AddsPower() || !overlap(t.keys, by.keys) {
+				continue
 			}
+			v := verdict{state: rack.StateCancelled, code: rack.CodeSuperseded, text: "command " + by.job.cmd.ID + " lowers the power of the same node"}
+			if t.found != nil { // interrupted by a restart and not judged yet: nobody will know any more
+				v.state, v.code = rack.StateUnknown, rack.CodeVerifyFailed
+			}
+			m.stopTarget(t, v)
 		}
 	}
 }
@@ -190,10 +198,10 @@ func overlap(a, b []string) bool {
 
 // stopTarget ends a target now, or as soon as its write in flight has answered.
 func (m *Machine) stopTarget(t *target, v verdict) {
-	if t.stop != nil {
+	if t.abandon {
 		return
 	}
-	t.stop, t.abandon = &v, true
+	t.stop, t.abandon = &v, true // also one that was cancelled and waits for its watts
 	if w := t.current; w != nil && (w.state == stageWriting || w.state == stageTakeOver) {
 		m.do(Abort{Token: w.token, Outlet: w.step.On})
 		return
@@ -208,8 +216,8 @@ func (m *Machine) cancel(id string) {
 			continue
 		}
 		for _, t := range j.targets {
-			last := t.next == len(t.plan.Steps)-1
-			if t.result == nil && t.found == nil && (t.current == nil || !last) {
+			last := t.next == len(t.plan.Steps)-1 && t.current != nil && t.current.state >= stageWriting
+			if t.result == nil && t.found == nil && !last {
 				m.cancelTarget(t)
 			}
 		}
@@ -249,11 +257,16 @@ func (m *Machine) advance(now time.Time) {
 		m.publish(now, j)
 	}
 	m.jobs = slices.DeleteFunc(m.jobs, func(j *job) bool { return j.ended })
-	m.retryEnds(now)
+	m.offerAgain(now)
 }
 
-// late tells whether no further step may begin.
-func (j *job) late(now time.Time) bool { return !j.deadline.IsZero() && !now.Before(j.deadline) }
+// late tells whether a step may not begin any more: a deadline that was asked for bounds its end, too.
+func (j *job) late(now time.Time, st rack.Step) bool {
+	if j.cmd.Args.DeadlineS > 0 {
+		now = now.Add(st.Limit())
+	}
+	return !j.deadline.IsZero() && now.After(j.deadline)
+}
 
 // start notes that the first step of the command begins now.
 func (j *job) start(now time.Time) {
@@ -269,8 +282,8 @@ func (m *Machine) expire(now time.Time, t *target) {
 	switch {
 	case t.found != nil || (t.current != nil && t.current.state != stageReady):
 	case !j.begun && !now.Before(j.cmd.StartBy):
-		m.endTarget(t, verdict{state: rack.StateExpired, code: rack.CodeExpired, text: "no step could begin before exp"})
-	case j.late(now):
+		m.endTarget(t, verdict{state: rack.StateCancelled, code: rack.CodeExpired, text: "no step could begin before exp"})
+	case j.late(now, t.plan.Steps[t.next]):
 		m.endTarget(t, verdict{state: rack.StateFailed, code: rack.CodeExpired, text: "the deadline passed before the next step could begin"})
 	}
 }
@@ -341,8 +354,12 @@ func (m *Machine) endTarget(t *target, v verdict) {
 	if t.result != nil {
 		return
 	}
-	if t.current != nil {
-		t.steps = append(t.steps, t.current.result)
+	if w := t.current; w != nil {
+		if w.state == stageRecord { // its record may still come: nobody waits for it
+			m.forgetTakeOver(w)
+			delete(m.waiting, w.token)
+		}
+		t.steps = append(t.steps, w.result)
 		t.current = nil
 	}
 	t.result = &rack.TargetResult{Target: t.plan.Target, State: v.state, Code: v.code, Text: v.text, Recovered: t.found != nil && v.state == rack.StateSucceeded, Steps: t.steps}

@@ -47,6 +47,9 @@ type Recorded struct {
 	Err   error
 }
 
+// Closing says that the program ends: what is in flight is booked, nothing is begun.
+type Closing struct{}
+
 // Tick lets time pass when nothing else happens.
 type Tick struct{}
 
@@ -58,6 +61,7 @@ func (Unfinished) input() {}
 func (Switched) input()   {}
 func (Recorded) input()   {}
 func (Tick) input()       {}
+func (Closing) input()    {}
 
 // Action is one thing the machine wants done. The loop hands it out and never waits for it.
 type Action interface{ action() }
@@ -94,6 +98,9 @@ type Report struct{ Outcome rack.Outcome }
 // Sample asks poll for an extra reading of a PDU.
 type Sample struct{ PDU string }
 
+// Ask asks who the board of a PDU is: it has been away.
+type Ask struct{ PDU string }
+
 // Emit is something that happened.
 type Emit struct{ Event rack.Event }
 
@@ -110,5 +117,6 @@ func (Abort) action()    {}
 func (Keep) action()     {}
 func (Report) action()   {}
 func (Sample) action()   {}
+func (Ask) action()      {}
 func (Emit) action()     {}
 func (Raise) action()    {}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rackagent/agent/rack"
+	"rackagent/drivers"
 )
 
 // observe takes a batch of readings. Control comes first: what relays read means something else once their bank
@@ -31,9 +32,16 @@ func (m *Machine) observe(now time.Time, batch []rack.Reading) {
 		}
 		m.world.Outlets[o] = v
 	}
-	m.observePeaks(now)
-	m.observeLimits(now)
+	m.observePeaks(now, batch)
+	m.resolveDoubts(now)
+	if now.Sub(m.judged) >= limitEvery {
+		m.judged = now
+		m.observeLimits(now)
+	}
 }
+
+// limitEvery is how often the levels of the feed are looked at; each look counts every node at every level.
+const limitEvery = time.Second
 
 // newer keeps the later of two readings: a poll that began before a write does not undo what the write read back.
 func newer(old, r rack.Reading) rack.Reading {
@@ -94,7 +102,13 @@ func (m *Machine) observeControl(now time.Time, r rack.Reading) {
 	b := m.world.Boards[pdu]
 	old := b.Control
 	b.Control = newer(old, r)
+	if r.Quality == rack.QualityAbsent { // what comes back may be another board
+		b.Identified, b.Unidentified = false, "the board was away"
+	} else if old.Quality == rack.QualityAbsent && r.Quality != rack.QualityAbsent {
+		m.do(Ask{PDU: pdu})
+	}
 	m.world.Boards[pdu] = b
+	m.observeForeign(now, pdu, old, r)
 	if r.Quality != rack.QualityOK || r.At.Before(old.At) {
 		return
 	}
@@ -111,30 +125,37 @@ func (m *Machine) observeControl(now time.Time, r rack.Reading) {
 	}
 }
 
+// observeForeign reports a bank whose direction or polarity somebody else has written, once.
+func (m *Machine) observeForeign(now time.Time, pdu string, old, r rack.Reading) {
+	isForeign := func(x rack.Reading) bool { return x.Quality == rack.QualityBad && x.Reason == foreignReason() }
+	if isForeign(r) == isForeign(old) || (r.Quality != rack.QualityOK && !isForeign(r)) {
+		return
+	}
+	alarm := rack.Alarm{Key: "foreign." + pdu, Since: now, Severity: rack.Critical, Text: "somebody else writes to the relay bank of " + pdu, Cleared: !isForeign(r)}
+	if !alarm.Cleared {
+		m.emit(rack.Event{
+			Kind: rack.EventExternalChange, Severity: rack.Critical, Device: pdu, Reason: r.Reason,
+			Text: fmt.Sprintf("direction or polarity of the relay bank of %s is not as this agent leaves it: nothing is written to it", pdu),
+		})
+	}
+	m.do(Raise{alarm})
+}
+
 func (m *Machine) bankRegained(pdu string) {
 	m.emit(rack.Event{Kind: rack.EventBankRegained, Severity: rack.Info, Device: pdu, Text: "the relay bank of " + pdu + " is under control again"})
 	m.do(Raise{rack.Alarm{Key: "bank." + pdu, Since: m.world.At, Severity: rack.Info, Text: "the relay bank of " + pdu + " is under control", Cleared: true}})
 }
 
-// identify takes over what a board says it is. A board that does not answer is not identified any more.
+// identify takes over what a board says it is. A memory that could not be read once takes nothing back: only a board
+// that was away, or one that says it is another product, is no longer who it was.
 func (m *Machine) identify(now time.Time, in Identified) {
 	b := m.world.Boards[in.PDU]
 	if in.Err != nil {
-		if b.Identified || b.Unidentified != in.Err.Error() {
-			m.emit(rack.Event{
-				Kind: rack.EventWiring, Severity: rack.Error, Device: in.PDU, Reason: in.Err.Error(),
-				Text: "the board of " + in.PDU + " does not say who it is: all its outlets count as firm",
-			})
-		}
-		if b.Identified {
-			m.do(Learnt{})
-		}
-		b.Identified, b.Unidentified = false, in.Err.Error()
-		m.world.Boards[in.PDU] = b
+		m.unidentified(in, b)
 		return
 	}
-	b.Unidentified = ""
 	changed := !b.Identified || b.Serial != in.Ident.Serial
+	b.Unidentified = ""
 	b.Identified, b.Serial, b.Product = true, in.Ident.Serial, in.Ident.Product
 	m.world.Boards[in.PDU] = b
 	p, ok := m.world.Layout.PDU(in.PDU)
@@ -152,9 +173,33 @@ func (m *Machine) identify(now time.Time, in Identified) {
 	m.do(Raise{alarm})
 }
 
-// observePeaks keeps the highest minute of each node that is measured whole.
-func (m *Machine) observePeaks(now time.Time) {
-	for _, n := range m.world.Layout.Nodes {
+func (m *Machine) unidentified(in Identified, b BoardView) {
+	fault := drivers.FaultOf(in.Err)
+	if b.Identified && fault != drivers.WrongDevice {
+		return
+	}
+	if b.Identified {
+		m.do(Learnt{})
+	}
+	if b.Identified || b.Unidentified != fault.String() {
+		m.emit(rack.Event{
+			Kind: rack.EventWiring, Severity: rack.Error, Device: in.PDU, Reason: in.Err.Error(),
+			Text: "the board of " + in.PDU + " does not say who it is: all its outlets count as firm",
+		})
+	}
+	b.Identified, b.Unidentified = false, fault.String()
+	m.world.Boards[in.PDU] = b
+}
+
+// observePeaks keeps the highest minute of each node that is measured whole, where the batch tells something of it.
+func (m *Machine) observePeaks(now time.Time, batch []rack.Reading) {
+	seen := make(map[string]bool)
+	for _, r := range batch {
+		n, ok := m.world.Layout.NodeOf(rack.OutletID{PDU: r.Point.Device, N: r.Point.Index})
+		if r.Point.Quantity != rack.PowerW || !ok || seen[n.Name] {
+			continue
+		}
+		seen[n.Name] = true
 		sum, whole := 0.0, len(n.Outlets) > 0
 		for _, o := range n.Outlets {
 			w, ok := m.world.Watts(o)

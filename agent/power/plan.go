@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rackagent/agent/rack"
+	"rackagent/drivers"
 )
 
 // Limits of steps and thresholds of proof.
@@ -42,6 +43,9 @@ func Plan(now time.Time, s *Snapshot, c rack.Command) (rack.Plan, *rack.Refusal)
 		steps, r := stepsFor(now, s, c, o)
 		if r != nil {
 			return rack.Plan{}, r
+		}
+		if len(later) > 0 {
+			steps[len(steps)-1].WaitMS = 0 // the first outlet has waited; the minimum off time of each is judged anyway
 		}
 		// A cycle opens every outlet of the node before it closes the first one.
 		tp.plan.Steps = append(tp.plan.Steps, steps[0])
@@ -107,6 +111,9 @@ func admissible(now time.Time, s *Snapshot, c rack.Command, o rack.OutletID) *ra
 
 // energisable holds what only starts ask for: an identity where the load may be firm.
 func energisable(s *Snapshot, c rack.Command, o rack.OutletID, node rack.Node) *rack.Refusal {
+	if node.Name == "" {
+		return refuse(rack.CodeWiringUnproven, "outlet %s feeds no configured node: what would start is not known", o)
+	}
 	if c.Op != rack.OpEnergise || c.Signed {
 		return nil
 	}
@@ -122,6 +129,12 @@ func energisable(s *Snapshot, c rack.Command, o rack.OutletID, node rack.Node) *
 // bankReady refuses when nothing is known of the relay, or when a bank that lost control cannot be taken over as
 // it stands.
 func bankReady(s *Snapshot, o rack.OutletID, op rack.Op) *rack.Refusal {
+	if b := s.Boards[o.PDU].Control; b.Quality == rack.QualityBad && b.Reason == foreignReason() {
+		return refuse(rack.CodeExternalChange, "the relay bank of %s is not as this agent leaves it: somebody else writes to it", o.PDU)
+	}
+	if op == rack.OpCut && s.seen(o.PDU) {
+		return nil // the PDU reads the words again in the same job as the write
+	}
 	controlled, known := s.Controlled(o.PDU)
 	if !known {
 		return refuse(rack.CodeDeviceError, "the relay bank of %s has no fresh reading (%s)", o.PDU, reasonOf(s.Boards[o.PDU].Control))
@@ -134,6 +147,16 @@ func bankReady(s *Snapshot, o rack.OutletID, op rack.Op) *rack.Refusal {
 	}
 	_, r := standing(s, o.PDU)
 	return r
+}
+
+// foreignReason is the fault of a bank whose direction or polarity somebody else has written.
+func foreignReason() string { return drivers.Foreign.String() }
+
+// seen tells whether the bank was under control in a reading that is not old, even if the poll after it failed.
+func (s *Snapshot) seen(pdu string) bool {
+	r := s.Boards[pdu].Control
+	young := !r.At.IsZero() && s.At.Sub(r.At) <= s.limitAge(pdu)
+	return young && r.Value != 0 && (r.Quality == rack.QualityOK || r.Quality == rack.QualitySuspect)
 }
 
 func reasonOf(r rack.Reading) string {

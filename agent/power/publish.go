@@ -39,7 +39,17 @@ func (t *target) report() rack.TargetResult {
 	}
 	r := rack.TargetResult{Target: t.plan.Target, State: rack.StateRunning, Steps: append([]rack.StepResult(nil), t.steps...)}
 	if t.current != nil {
-		r.Steps = append(r.Steps, t.current.result)
+		r.Steps = append(r.Steps, t.current.told())
+	}
+	return r
+}
+
+// told is the step's result as it may leave the loop: the proof goes on being written here.
+func (w *switching) told() rack.StepResult {
+	r := w.result
+	if r.Proof != nil {
+		p := *r.Proof
+		r.Proof = &p
 	}
 	return r
 }
@@ -58,56 +68,70 @@ func (m *Machine) finish(now time.Time, j *job, targets []rack.TargetResult) {
 	if !j.begun && allExpired(targets) {
 		o.State, o.Code = rack.StateExpired, rack.CodeExpired
 	}
-	m.keepEnd(&ending{outcome: o})
+	m.owe(&owed{
+		record:  rack.Record{Kind: rack.RecordEnded, At: now, ID: j.cmd.ID, Outcome: &o, Lowers: true},
+		outcome: &o,
+	})
 }
 
-// ending is a terminal result that is not on disk yet. It is told to nobody before it is: told first and lost in a
-// crash, the same command would end twice (S5).
-type ending struct {
-	outcome rack.Outcome
-	refused bool      // the journal has refused it, and that was reported
-	again   time.Time // when it is offered to the journal again; zero: it is with the journal
+// owed is a record that must reach the disk in the end: a terminal result, or what was learnt about an outlet. A result
+// is told to nobody before it is there: told first and lost in a crash, the same command would end twice (S5).
+type owed struct {
+	record  rack.Record
+	outcome *rack.Outcome // to be told afterwards; nil: nothing is
+	refused bool          // the journal has refused it, and that was reported
+	again   time.Time     // when it is offered to the journal again; zero: it is with the journal
 }
 
-// endRetry is the pause before a result that the journal refused is offered again, arbitrary.
-const endRetry = 5 * time.Second
+// oweRetry is the pause before a record that the journal refused is offered again, arbitrary.
+const oweRetry = 5 * time.Second
 
-func (m *Machine) keepEnd(e *ending) {
+func (m *Machine) owe(o *owed) {
 	token := m.nextToken()
-	m.ending[token] = e
-	e.again = time.Time{}
-	m.do(Keep{Token: token, Record: rack.Record{Kind: rack.RecordEnded, At: e.outcome.At, ID: e.outcome.Command, Outcome: &e.outcome, Lowers: true}})
+	m.owed[token] = o
+	o.again = time.Time{}
+	m.do(Keep{Token: token, Record: o.record})
 }
 
-// endRecorded tells a result that is on disk, or keeps one that is not for another try.
-func (m *Machine) endRecorded(now time.Time, in Recorded, e *ending) {
+// oweRecorded tells a result that is on disk, or keeps a record that is not for another try.
+func (m *Machine) oweRecorded(now time.Time, in Recorded, o *owed) {
 	if in.Err == nil {
-		delete(m.ending, in.Token)
-		m.do(Report{Outcome: e.outcome})
+		delete(m.owed, in.Token)
+		if o.outcome != nil {
+			m.do(Report{Outcome: *o.outcome})
+		}
 		return
 	}
-	e.again = now.Add(endRetry)
-	if !e.refused {
-		e.refused = true
+	o.again = now.Add(oweRetry)
+	if !o.refused {
+		o.refused = true
 		m.emit(rack.Event{
-			Kind: rack.EventJournal, Severity: rack.Critical, Command: e.outcome.Command, Reason: in.Err.Error(), To: string(e.outcome.State),
-			Text: fmt.Sprintf("command %s ended %s %s, and the journal does not take it: its result is told when it does", e.outcome.Command, e.outcome.State, e.outcome.Code),
+			Kind: rack.EventJournal, Severity: rack.Critical, Command: o.record.ID, Outlet: o.record.Outlet, Reason: in.Err.Error(),
+			Text: o.untold() + ": the journal does not take it and is asked again",
 		})
 	}
 }
 
-func (m *Machine) retryEnds(now time.Time) {
-	for token, e := range m.ending {
-		if !e.again.IsZero() && !now.Before(e.again) {
-			delete(m.ending, token)
-			m.keepEnd(e)
+// untold says in words what the journal does not take.
+func (o *owed) untold() string {
+	if o.outcome == nil {
+		return fmt.Sprintf("outlet %s: %s", o.record.Outlet, o.record.Reason)
+	}
+	return fmt.Sprintf("command %s ended %s %s, which is told when it is on disk", o.outcome.Command, o.outcome.State, o.outcome.Code)
+}
+
+func (m *Machine) offerAgain(now time.Time) {
+	for token, o := range m.owed {
+		if !o.again.IsZero() && !now.Before(o.again) {
+			delete(m.owed, token)
+			m.owe(o)
 		}
 	}
 }
 
 func allExpired(targets []rack.TargetResult) bool {
 	for _, t := range targets {
-		if t.State != rack.StateExpired {
+		if t.Code != rack.CodeExpired || t.State != rack.StateCancelled {
 			return false
 		}
 	}

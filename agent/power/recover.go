@@ -1,6 +1,7 @@
 package power
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -26,30 +27,29 @@ func (m *Machine) adopt(now time.Time, entries []rack.Entry) {
 
 // judge ends a found target once all its outlets are measured, or the wait is over.
 func (m *Machine) judge(now time.Time, t *target) {
-	for _, st := range t.plan.Steps {
-		if !m.measurable(st.On) {
-			if now.Before(t.until) {
-				return
-			}
-			m.endTarget(t, verdict{state: rack.StateUnknown, code: rack.CodeVerifyFailed, text: "interrupted by a restart, and " + st.On.String() + " cannot be measured"})
-			return
+	steps := m.judgedSteps(t)
+	proven := !slices.ContainsFunc(steps, func(r rack.StepResult) bool { return r.Settled == nil })
+	switch {
+	case proven:
+		t.steps = steps
+		m.endTarget(t, verdict{state: rack.StateSucceeded, text: "interrupted by a restart; proven by measurement since"})
+	case !now.Before(t.until):
+		t.steps = steps
+		for _, st := range t.plan.Steps {
+			m.doubt(now, t.job.cmd.ID, st)
 		}
+		m.endTarget(t, verdict{state: rack.StateUnknown, code: rack.CodeVerifyFailed, text: "interrupted by a restart; measurement does not prove that it was done"})
 	}
-	t.steps = m.judgedSteps(t)
-	for i := range t.plan.Steps {
-		if t.steps[i].Settled == nil {
-			m.endTarget(t, verdict{state: rack.StateUnknown, code: rack.CodeVerifyFailed, text: "interrupted by a restart; measurement does not prove that it was done"})
-			return
-		}
-	}
-	m.endTarget(t, verdict{state: rack.StateSucceeded, text: "interrupted by a restart; proven by measurement since"})
 }
 
+// measurable tells whether an outlet has fresh readings that were taken after the start and the meter's settling time:
+// the write may have been the last thing before the crash.
 func (m *Machine) measurable(o rack.OutletID) bool {
 	_, relay := m.world.Closed(o)
 	_, watts := m.world.Watts(o)
 	_, control := m.world.Controlled(o.PDU)
-	return relay && watts && control
+	p, _ := m.world.Layout.PDU(o.PDU)
+	return relay && watts && control && !m.world.Outlets[o].W.At.Before(m.born.Add(p.Settling))
 }
 
 // judgedSteps fills in Settled for each step that the present measurement proves. The opening half of a cycle is
@@ -57,8 +57,11 @@ func (m *Machine) measurable(o rack.OutletID) bool {
 func (m *Machine) judgedSteps(t *target) []rack.StepResult {
 	out := make([]rack.StepResult, len(t.plan.Steps))
 	for i, st := range t.plan.Steps {
-		w, _ := m.world.Watts(st.On)
-		r := rack.StepResult{Do: st.Do, On: rack.OutletTarget(st.On), Proof: &rack.Proof{Meter: st.On.String(), BeforeW: st.BeforeW, AfterW: &w}}
+		r := rack.StepResult{Do: st.Do, On: rack.OutletTarget(st.On), Proof: &rack.Proof{Meter: st.On.String(), BeforeW: st.BeforeW, AfterW: measured(&m.world, st.On)}}
+		if !m.measurable(st.On) {
+			out[i] = r
+			continue
+		}
 		proven := false
 		switch {
 		case st.Do == rack.DoEnergise:
@@ -93,4 +96,52 @@ func openedInCycle(t *target, o rack.OutletID) bool {
 	return slices.ContainsFunc(t.found.Progress, func(p rack.Progress) bool {
 		return p.Fact == rack.FactCycleOpen && p.Target == t.plan.Target && p.Step < len(t.plan.Steps) && t.plan.Steps[p.Step].On == o
 	})
+}
+
+// doubt is a step that ended unknown. What measurement tells later is an event with the command's id; its result stays.
+type doubt struct {
+	id    string
+	step  rack.Step
+	since time.Time
+}
+
+// Bounds of what is kept of unknown ends, arbitrary.
+const (
+	doubtFor  = time.Hour
+	maxDoubts = 64
+)
+
+func (m *Machine) doubt(now time.Time, id string, st rack.Step) {
+	if len(m.doubts) == maxDoubts {
+		m.doubts = m.doubts[1:]
+	}
+	m.doubts = append(m.doubts, doubt{id, st, now})
+}
+
+// resolveDoubts looks whether measurement proves meanwhile what could not be proven.
+func (m *Machine) resolveDoubts(now time.Time) {
+	m.doubts = slices.DeleteFunc(m.doubts, func(d doubt) bool {
+		if now.Sub(d.since) > doubtFor {
+			return true
+		}
+		if m.world.Outlets[d.step.On].W.At.Before(d.since) || !m.measurable(d.step.On) {
+			return false
+		}
+		proven := m.provenCut(d.step)
+		if d.step.Do == rack.DoEnergise {
+			proven = m.provenOn(d.step)
+		}
+		if proven {
+			m.emit(rack.Event{
+				Kind: rack.EventRecovered, Severity: rack.Info, Device: d.step.On.PDU, Outlet: d.step.On, Command: d.id, To: string(d.step.Do),
+				Text: fmt.Sprintf("command %s ended unknown; measurement now shows that the %s of outlet %s is done", d.id, d.step.Do, d.step.On),
+			})
+		}
+		return proven
+	})
+}
+
+// forgetDoubts ends the doubts about an outlet that is switched anew.
+func (m *Machine) forgetDoubts(o rack.OutletID) {
+	m.doubts = slices.DeleteFunc(m.doubts, func(d doubt) bool { return d.step.On == o })
 }

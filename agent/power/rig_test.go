@@ -97,7 +97,7 @@ func demoLayout() *rack.Layout {
 	}
 	p := rack.PDU{Name: "pdu-a", Model: "ac8", Serial: "PA-1", Bus: "main", Settling: 300 * time.Millisecond, Period: time.Second}
 	for n := range 8 {
-		p.Outlets = append(p.Outlets, rack.Outlet{ID: outlet(n + 1), Feed: "bank", RatingA: 20, Metered: true, NoiseW: 1})
+		p.Outlets = append(p.Outlets, rack.Outlet{ID: outlet(n + 1), Feed: "bank", RatingA: 20, Continuous: 1, Metered: true, NoiseW: 1})
 	}
 	l.PDUs = []rack.PDU{p}
 	for n := range 6 {

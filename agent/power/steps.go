@@ -15,7 +15,7 @@ const recordLimit = 2 * time.Second
 // themselves and ends the target for anything else.
 func (m *Machine) begin(now time.Time, t *target) {
 	st := t.plan.Steps[t.next]
-	if m.mustWait(now, t, st) {
+	if m.closing || m.mustWait(now, t, st) {
 		return
 	}
 	if r := m.stillAllowed(now, t, st); r != nil {
@@ -39,7 +39,7 @@ func (m *Machine) recordOrWrite(now time.Time, t *target) {
 
 // goOn writes a step whose record is on disk. Time has passed since it was judged: it is judged again.
 func (m *Machine) goOn(now time.Time, t *target) {
-	if m.mustWait(now, t, t.current.step) {
+	if m.closing || m.mustWait(now, t, t.current.step) {
 		return
 	}
 	if r := m.stillAllowed(now, t, t.current.step); r != nil {
@@ -51,7 +51,7 @@ func (m *Machine) goOn(now time.Time, t *target) {
 
 // mustWait holds what only time can cure.
 func (m *Machine) mustWait(now time.Time, t *target, st rack.Step) bool {
-	if t.job.late(now) || (!t.job.begun && !now.Before(t.job.cmd.StartBy)) {
+	if t.job.late(now, st) || (!t.job.begun && !now.Before(t.job.cmd.StartBy)) {
 		return true // expire ends it
 	}
 	if _, busy := m.takeOvers[st.On.PDU]; busy {
@@ -146,6 +146,7 @@ func (m *Machine) keepFirst(now time.Time, t *target, p *rack.Progress) {
 // write hands the relay's move to its lane.
 func (m *Machine) write(now time.Time, t *target) {
 	w := t.current
+	m.forgetDoubts(w.step.On)
 	w.start(now, &m.world, m.nextToken())
 	m.waiting[w.token] = t
 	if w.step.Do == rack.DoEnergise {
@@ -171,8 +172,8 @@ func (m *Machine) setStarting(o rack.OutletID, starting bool, taken time.Time) {
 
 // recorded takes the journal's answer: a write may follow now, or a terminal result may be told.
 func (m *Machine) recorded(now time.Time, in Recorded) {
-	if e, ok := m.ending[in.Token]; ok {
-		m.endRecorded(now, in, e)
+	if o, ok := m.owed[in.Token]; ok {
+		m.oweRecorded(now, in, o)
 		return
 	}
 	t, ok := m.waiting[in.Token]
@@ -230,6 +231,7 @@ func (m *Machine) switched(now time.Time, in Switched) {
 		return
 	}
 	m.relayMoved(now, t, in)
+	m.guardSpoke(t, in.Err)
 	v := w.written(&m.world, in)
 	switch {
 	case t.abandon: // the step's times say how far it came
@@ -242,6 +244,10 @@ func (m *Machine) switched(now time.Time, in Switched) {
 func (m *Machine) tookOver(now time.Time, t *target, in Switched) {
 	w := t.current
 	m.forgetTakeOver(w)
+	if t.abandon {
+		m.endTarget(t, *t.stop)
+		return
+	}
 	if in.Err != nil {
 		m.stepEnded(now, t, failedWrite(in))
 		return
@@ -298,8 +304,22 @@ func openOrClosed(closed bool) string {
 	return "open"
 }
 
+// guardSpoke reports a cut that the firm guard stopped in the lane: planning had let it pass.
+func (m *Machine) guardSpoke(t *target, err error) {
+	var g *GuardError
+	if errors.As(err, &g) {
+		m.emit(rack.Event{
+			Kind: rack.EventFirmGuard, Severity: rack.Error, Device: t.current.step.On.PDU, Outlet: t.current.step.On, Node: t.plan.Node,
+			Command: t.job.cmd.ID, Reason: string(g.Refusal.Code), Text: g.Refusal.Text,
+		})
+	}
+}
+
 // learn keeps what a verdict says about outlets beyond the command.
 func (m *Machine) learn(now time.Time, t *target, st rack.Step, v verdict) {
+	if v.state == rack.StateUnknown {
+		m.doubt(now, t.job.cmd.ID, st)
+	}
 	switch {
 	case v.code == rack.CodeWelded && v.state == rack.StateFailed && st.Do == rack.DoCut:
 		m.withdraw(now, st.On, t.plan.Node, t.job.cmd.ID)
@@ -313,7 +333,8 @@ func (m *Machine) withdraw(now time.Time, o rack.OutletID, node, cmd string) {
 	v := m.world.Outlets[o]
 	v.Withdrawn = "welded: it read back open under command " + cmd + " and its load stayed"
 	m.world.Outlets[o] = v
-	m.do(Keep{Record: rack.Record{Kind: rack.RecordWithdraw, At: now, ID: cmd, Outlet: o, Reason: v.Withdrawn, Lowers: true}})
+	p, _ := m.world.Layout.PDU(o.PDU)
+	m.owe(&owed{record: rack.Record{Kind: rack.RecordWithdraw, At: now, ID: cmd, Outlet: o, Serial: p.Serial, Reason: v.Withdrawn, Lowers: true}})
 	m.emit(rack.Event{
 		Kind: rack.EventWelded, Severity: rack.Error, Device: o.PDU, Outlet: o, Node: node, Command: cmd,
 		Text: fmt.Sprintf("outlet %s is welded: the relay reads back open and the load is still there; it is no longer switched and isolates nothing", o),
@@ -327,7 +348,7 @@ func (m *Machine) distrust(now time.Time, o, other rack.OutletID, cmd string) {
 	v.Unproven = fmt.Sprintf("under command %s outlets %s and %s did not move as wired", cmd, o, other)
 	m.world.Outlets[o] = v
 	p, _ := m.world.Layout.PDU(o.PDU)
-	m.do(Keep{Record: rack.Record{
+	m.owe(&owed{record: rack.Record{
 		Kind: rack.RecordWiring, At: now, ID: cmd, Outlet: o, Wiring: rack.WiringUnproven, Serial: p.Serial, Reason: v.Unproven, Lowers: true,
 	}})
 	m.emit(rack.Event{Kind: rack.EventWiring, Severity: rack.Error, Device: o.PDU, Outlet: o, Command: cmd, Reason: v.Unproven, Text: "outlet " + o.String() + " counts as firm until a person corrects its wiring"})

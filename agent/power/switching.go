@@ -29,6 +29,7 @@ type switching struct {
 	from     time.Time // samples count that were begun at or after this
 	giveUp   time.Time // when the proof must be there
 	loadW    float64   // what an energised outlet must carry
+	hollow   *verdict  // what a cut ends with that its own meter cannot prove, once no other outlet has fallen instead
 }
 
 // stage is where a step stands.
@@ -83,12 +84,9 @@ func (w *switching) written(s *Snapshot, r Switched) *verdict {
 	if r.Err != nil {
 		return w.end(failedWrite(r))
 	}
-	out, _ := s.Layout.Outlet(w.step.On)
-	if !out.Metered {
-		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeUnmetered, text: "the relay reads back, the outlet has no meter"})
-	}
-	if va, ok := w.before[w.step.On]; w.step.Do == rack.DoCut && ok && va < noLoadVA {
-		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: "the relay reads back, there was no load that could prove it"})
+	w.hollow = w.unprovable(s)
+	if w.hollow != nil && w.step.Do == rack.DoEnergise {
+		return w.end(*w.hollow)
 	}
 	p, _ := s.Layout.PDU(w.step.On.PDU)
 	w.state = stageSettling
@@ -98,6 +96,21 @@ func (w *switching) written(s *Snapshot, r Switched) *verdict {
 		limit = energiseLimit
 	}
 	w.giveUp = r.Taken.Add(limit)
+	return nil
+}
+
+// unprovable is the verdict of a step that no meter can prove even if all goes well; nil where one can.
+func (w *switching) unprovable(s *Snapshot) *verdict {
+	out, _ := s.Layout.Outlet(w.step.On)
+	before, known := w.before[w.step.On]
+	switch {
+	case !out.Metered:
+		return &verdict{state: rack.StateConfirmed, code: rack.CodeUnmetered, text: "the relay reads back, the outlet has no meter"}
+	case w.step.Do == rack.DoCut && !known:
+		return &verdict{state: rack.StateConfirmed, code: rack.CodeUnmetered, text: "the relay reads back, there were no fresh watts before the write"}
+	case w.step.Do == rack.DoCut && before < noLoadVA:
+		return &verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: "the relay reads back, there was no load that could prove it"}
+	}
 	return nil
 }
 
@@ -124,10 +137,13 @@ func failedWrite(r Switched) verdict {
 
 // settle looks at the newest sample; it gives a verdict, or whether another sample is wanted now.
 func (w *switching) settle(now time.Time, s *Snapshot) (v *verdict, sample bool) {
+	if w.hollow != nil && w.othersSeen(s) {
+		return w.end(w.concludeHollow(s)), false
+	}
 	view := s.Outlets[w.step.On]
-	if at := view.W.At; view.W.Quality == rack.QualityOK && !at.Before(w.from) && at.Sub(w.lastAt) >= sampleGap {
+	if at := view.W.At; w.result.Proof != nil && view.W.Quality == rack.QualityOK && !at.Before(w.from) && at.Sub(w.lastAt) >= sampleGap {
 		w.note(view)
-		if w.proves(view) {
+		if w.proves(view) && w.hollow == nil {
 			w.result.Settled = ms(at)
 			return w.end(verdict{state: rack.StateSucceeded}), false
 		}
@@ -140,6 +156,38 @@ func (w *switching) settle(now time.Time, s *Snapshot) (v *verdict, sample bool)
 		return nil, true
 	}
 	return nil, false
+}
+
+// othersSeen tells whether every outlet that carried load has been measured since the write, and the own one twice.
+func (w *switching) othersSeen(s *Snapshot) bool {
+	if w.result.Proof != nil && w.samples < 2 {
+		return false
+	}
+	for o, va := range w.before {
+		if o != w.step.On && va >= noLoadVA && s.Outlets[o].W.At.Before(w.from) {
+			return false
+		}
+	}
+	return true
+}
+
+// concludeHollow ends a cut that its own meter cannot prove: another outlet that fell instead is found all the same, and
+// so is a load that is there although there should be none.
+func (w *switching) concludeHollow(s *Snapshot) verdict {
+	if other, ok := w.fellInstead(s); ok {
+		return w.otherFell(other)
+	}
+	if w.result.Proof != nil && w.samples >= 2 && w.below == 0 {
+		return w.unproven(s)
+	}
+	return *w.hollow
+}
+
+func (w *switching) otherFell(other rack.OutletID) verdict {
+	return verdict{
+		state: rack.StateFailed, code: rack.CodeWiringUnproven, suspect: other,
+		text: "outlet " + other.String() + " lost its load instead: the wiring is not as configured",
+	}
 }
 
 // note books one sample taken after the write.
@@ -181,14 +229,15 @@ func (w *switching) unproven(s *Snapshot) verdict {
 		return verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: "the relay reads back, no load came"}
 	}
 	if other, ok := w.fellInstead(s); ok {
-		return verdict{
-			state: rack.StateFailed, code: rack.CodeWiringUnproven, suspect: other,
-			text: "outlet " + other.String() + " lost its load instead: the wiring is not as configured",
-		}
+		return w.otherFell(other)
 	}
 	switch {
+	case w.hollow != nil && (w.result.Proof == nil || w.below > 0):
+		return *w.hollow
 	case w.samples == 0:
 		return verdict{state: rack.StateUnknown, code: rack.CodeVerifyFailed, text: "the relay reads back open, its meter gave no fresh sample"}
+	case w.below > 0:
+		return verdict{state: rack.StateUnknown, code: rack.CodeVerifyFailed, text: "the relay reads back open, its load fell too late to be proven"}
 	case !w.moved:
 		return verdict{state: rack.StateUnknown, code: rack.CodeVerifyFailed, text: "the relay reads back open, its meter is frozen"}
 	default:

@@ -58,9 +58,14 @@ type Outlet struct {
 	ID      OutletID
 	Feed    string  // feed of the bank it hangs on
 	RatingA float64 // of the socket and its relay
-	Metered bool
-	NoiseW  float64 // what the meter shows with nothing plugged in, from the model or the calibration
+	// Continuous is the usable share of the rating: an outlet is the last level of the feed.
+	Continuous float64
+	Metered    bool
+	NoiseW     float64 // what the meter shows with nothing plugged in, from the model or the calibration
 }
+
+// LimitA is what the outlet may carry for long.
+func (o Outlet) LimitA() float64 { return o.RatingA * o.Continuous }
 
 // PDU is whatever offers outlets and meters.
 type PDU struct {
@@ -93,6 +98,36 @@ type Layout struct {
 	Feeds       []Feed
 	PDUs        []PDU
 	Nodes       []Node
+
+	index *index // nil: look-ups walk the lists
+}
+
+// index makes look-ups independent of the size of the rack: the power loop asks for every outlet on every turn.
+type index struct {
+	pdus   map[string]int
+	nodes  map[string]int
+	nodeOf map[OutletID]int
+	levels map[string][]Feed
+}
+
+// Indexed gives the same layout with an index. The lists may not change afterwards.
+func (l Layout) Indexed() *Layout {
+	l.index = nil
+	x := &index{pdus: make(map[string]int), nodes: make(map[string]int), nodeOf: make(map[OutletID]int), levels: make(map[string][]Feed)}
+	for i, p := range l.PDUs {
+		x.pdus[p.Name] = i
+	}
+	for i, n := range l.Nodes {
+		x.nodes[n.Name] = i
+		for _, o := range n.Outlets {
+			x.nodeOf[o] = i
+		}
+	}
+	for _, f := range l.Feeds {
+		x.levels[f.Name] = l.Levels(f.Name)
+	}
+	l.index = x
+	return &l
 }
 
 // Feed finds a feed by name.
@@ -107,6 +142,12 @@ func (l *Layout) Feed(name string) (Feed, bool) {
 
 // PDU finds a PDU by name.
 func (l *Layout) PDU(name string) (PDU, bool) {
+	if l.index != nil {
+		if i, ok := l.index.pdus[name]; ok {
+			return l.PDUs[i], true
+		}
+		return PDU{}, false
+	}
 	for _, p := range l.PDUs {
 		if p.Name == name {
 			return p, true
@@ -126,6 +167,12 @@ func (l *Layout) Outlet(id OutletID) (Outlet, bool) {
 
 // Node finds a node by name.
 func (l *Layout) Node(name string) (Node, bool) {
+	if l.index != nil {
+		if i, ok := l.index.nodes[name]; ok {
+			return l.Nodes[i], true
+		}
+		return Node{}, false
+	}
 	for _, n := range l.Nodes {
 		if n.Name == name {
 			return n, true
@@ -136,6 +183,12 @@ func (l *Layout) Node(name string) (Node, bool) {
 
 // NodeOf finds the node an outlet feeds.
 func (l *Layout) NodeOf(id OutletID) (Node, bool) {
+	if l.index != nil {
+		if i, ok := l.index.nodeOf[id]; ok {
+			return l.Nodes[i], true
+		}
+		return Node{}, false
+	}
 	for _, n := range l.Nodes {
 		for _, o := range n.Outlets {
 			if o == id {
@@ -148,6 +201,9 @@ func (l *Layout) NodeOf(id OutletID) (Node, bool) {
 
 // Levels lists the feed and all its parents, nearest first.
 func (l *Layout) Levels(feed string) []Feed {
+	if l.index != nil {
+		return l.index.levels[feed]
+	}
 	var out []Feed
 	for range l.Feeds { // at most every feed once, even if a cycle slipped through the check
 		f, ok := l.Feed(feed)

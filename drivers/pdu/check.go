@@ -171,6 +171,7 @@ func (c *checker) outlet(f *modelFile, i int, o outletEntry) {
 		c.bad(key+".bank", "%q is not a name: 1 to 23 of a-z, 0-9 and -", o.Bank)
 	}
 	c.within(key+".rating_a", o.RatingA, 1, 125)
+	c.within(key+".continuous", continuousOf(o), 0.1, 1)
 	c.within(key+".noise_w", o.NoiseW, 0.01, 100)
 	c.oneOf(key+".active", o.Active, activeHigh, activeLow)
 	c.relay(f, key, i, o)

@@ -59,9 +59,12 @@ type Outlet struct {
 	N       int // counted from 1
 	Bank    string
 	RatingA float64
-	NoiseW  float64 // what the meter shows with nothing plugged in
-	Metered bool
-	Meter   int // the meter it hangs on, counted from 0; means nothing unless Metered
+	// Continuous is the share of the rating that may be drawn for long: 0.8 as NEC 210.20 has it, 1 for sockets that are
+	// rated for continuous load (IEC 60320-1).
+	Continuous float64
+	NoiseW     float64 // what the meter shows with nothing plugged in
+	Metered    bool
+	Meter      int // the meter it hangs on, counted from 0; means nothing unless Metered
 
 	inputB     bool   // channel B of the meter
 	relay      uint16 // its bit in the expander's words

@@ -32,7 +32,7 @@ func TestAC8(t *testing.T) {
 	}
 	for i, o := range m.Outlets {
 		want := Outlet{
-			N: i + 1, Bank: "a", RatingA: 16, NoiseW: 1, Metered: true, Meter: i / 2,
+			N: i + 1, Bank: "a", RatingA: 16, Continuous: 1, NoiseW: 1, Metered: true, Meter: i / 2,
 			inputB: i%2 == 1, relay: 1 << i, activeHigh: true, contact: normallyOpen,
 		}
 		if i >= 6 {

@@ -68,7 +68,9 @@ type outletEntry struct {
 	Contact   string  `yaml:"contact"`
 	PowerLoss string  `yaml:"on_controller_power_loss"`
 	RatingA   float64 `yaml:"rating_a"`
-	NoiseW    float64 `yaml:"noise_w"`
+	// nil: 0.8
+	Continuous *float64 `yaml:"continuous"`
+	NoiseW     float64  `yaml:"noise_w"`
 }
 
 // Mistake is one thing wrong with a model file.
@@ -181,11 +183,21 @@ func (e meterEntry) opts() ade7953.Opts {
 
 func (e outletEntry) outlet(n int) Outlet {
 	o := Outlet{
-		N: n, Bank: e.Bank, RatingA: e.RatingA, NoiseW: e.NoiseW, Metered: e.Meter != nil,
+		N: n, Bank: e.Bank, RatingA: e.RatingA, Continuous: continuousOf(e), NoiseW: e.NoiseW, Metered: e.Meter != nil,
 		inputB: e.Input == inputB, relay: 1 << *e.Relay, activeHigh: e.Active == activeHigh, contact: contact(e.Contact),
 	}
 	if e.Meter != nil {
 		o.Meter = *e.Meter
 	}
 	return o
+}
+
+// defaultContinuous is the share of a rating for loads of three hours and more. Source: NEC 210.20(A).
+const defaultContinuous = 0.8
+
+func continuousOf(e outletEntry) float64 {
+	if e.Continuous == nil {
+		return defaultContinuous
+	}
+	return *e.Continuous
 }

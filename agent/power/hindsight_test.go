@@ -1,0 +1,359 @@
+package power
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"rackagent/agent/rack"
+	"rackagent/drivers"
+)
+
+func TestATakeOverGivenUpFreesThePDU(t *testing.T) {
+	for _, how := range []string{"supersede", "cancel"} {
+		t.Run(how, func(t *testing.T) {
+			r := newRig(t)
+			r.run(3 * time.Second)
+			r.lost = true
+			r.run(35 * time.Second)
+			r.journalTakes = 500 * time.Millisecond
+			if how == "supersede" {
+				r.must("on", rack.OpEnergise, "outlet/pdu-a.3")
+				r.run(100 * time.Millisecond)
+				r.must("cut", rack.OpCut, "outlet/pdu-a.3")
+			} else {
+				r.must("on", rack.OpCycle, "outlet/pdu-a.3")
+				r.run(100 * time.Millisecond)
+				r.step(Cancel{ID: "on"})
+			}
+			r.run(5 * time.Second)
+			r.journalTakes = time.Millisecond
+			r.must("other", rack.OpCut, "outlet/pdu-a.4")
+			r.run(120 * time.Second)
+			if o := r.result("other"); o.State == rack.StateExpired || len(r.m.waiting) != 0 {
+				t.Errorf("the next command on this PDU ended %s (%s), trace %s", o.State, o.Text, r.trace())
+			}
+		})
+	}
+}
+
+func TestACutDoesNotWaitForTheJudgementOfACycle(t *testing.T) {
+	r := newRigWith(t, demoLayout(), []rack.Entry{found(t, rack.OpCycle)})
+	r.deaf[outlet(3)] = true
+	r.run(2 * time.Second)
+	at := r.now
+	r.must("cut", rack.OpCut, "outlet/pdu-a.3")
+	r.run(20 * time.Second)
+	if len(r.writes) == 0 || r.writes[0].at.Sub(at) > time.Second {
+		t.Errorf("cut written after %s", r.writes[0].at.Sub(at))
+	}
+}
+
+func TestACutWithoutWattsBeforeIsNotProven(t *testing.T) {
+	r := settledRig(t)
+	r.loadW[outlet(3)] = 0 // nothing there; and the relay is welded, for good measure
+	r.welded[outlet(3)] = true
+	r.deaf[outlet(3)] = true
+	r.run(10 * time.Second)
+	r.after(20*time.Millisecond, func() { r.deaf[outlet(3)] = false })
+	r.must("c1", rack.OpCut, "outlet/pdu-a.3")
+	r.run(8 * time.Second)
+	o := r.result("c1")
+	p := o.Targets[0].Steps[0].Proof
+	if o.State == rack.StateSucceeded {
+		t.Errorf("succeeded with before_w=%v after_w=%v", p.BeforeW, *p.AfterW)
+	}
+}
+
+func TestACycleClosesBothCordsOfAMinerTogether(t *testing.T) {
+	l := demoLayout()
+	l.Nodes[2].Outlets = []rack.OutletID{outlet(3), outlet(4)}
+	l.Nodes[2].MaxW = 3400
+	l.Nodes = slices.DeleteFunc(l.Nodes, func(n rack.Node) bool { return n.Name == "asic-4" })
+	r := newRigWith(t, l, nil)
+	r.loadW[outlet(3)], r.loadW[outlet(4)] = 1600, 1600
+	r.run(3 * time.Second)
+	r.must("c", rack.OpCycle, "node/asic-3")
+	r.run(150 * time.Second)
+	if gap := r.writes[3].at.Sub(r.writes[2].at); gap > 5*time.Second {
+		t.Errorf("the second cord is closed %s after the first; off %s", gap, r.writes[2].at.Sub(r.writes[0].at))
+	}
+}
+
+func TestABankWrittenBySomebodyElseIsReportedAndRefused(t *testing.T) {
+	r := settledRig(t)
+	r.queue = nil
+	n, a := len(r.emitted), len(r.alarms)
+	for range 5 {
+		r.now = r.now.Add(time.Second)
+		b := r.measure()
+		for i := range b {
+			if q := b[i].Point.Quantity; q == rack.Control || q == rack.Relay {
+				b[i].Quality, b[i].Reason, b[i].At = rack.QualityBad, "foreign", b[i].At.Add(-time.Second)
+			}
+		}
+		r.step(b)
+	}
+	if ref := r.command("c", rack.OpCut, "outlet/pdu-a.3"); ref == nil || ref.Code != rack.CodeExternalChange {
+		t.Errorf("%v, want external_change", ref)
+	}
+	if len(r.emitted) != n+1 || len(r.alarms) != a+1 {
+		t.Errorf("%d events and %d alarms for one change", len(r.emitted)-n, len(r.alarms)-a)
+	}
+}
+
+func TestABoardThatWasAwayIsNobodyUntilItSaysWhoItIs(t *testing.T) {
+	r := settledRig(t)
+	r.queue = nil
+	for range 15 {
+		r.now = r.now.Add(time.Second)
+		b := r.measure()
+		for i := range b {
+			b[i].Quality, b[i].Reason = rack.QualityAbsent, "nack"
+		}
+		r.step(b)
+	}
+	r.now = r.now.Add(time.Second)
+	r.step(r.measure())
+	if w, _ := r.m.Snapshot(r.now).Wiring(outlet(3)); w != rack.WiringUnproven {
+		t.Errorf("the whole board was away for 15 s, and its wiring is %s without a new identification", w)
+	}
+}
+
+func TestAFailedReadOfTheMemoryTakesNothingBack(t *testing.T) {
+	r := settledRig(t)
+	r.step(Identified{PDU: "pdu-a", Err: &drivers.Error{Op: "read", Fault: drivers.Timeout}})
+	r.run(290 * time.Second)
+	if ref := r.command("c", rack.OpCut, "outlet/pdu-a.3"); ref != nil {
+		t.Errorf("290 s later: %v", ref)
+	}
+}
+
+func TestACutOfAnEmptyOutletThatTakesTheServersCordIsFound(t *testing.T) {
+	r := settledRig(t)
+	r.crossed[outlet(3)], r.crossed[outlet(7)] = outlet(7), outlet(3)
+	r.loadW[outlet(3)] = 0
+	r.run(2 * time.Second)
+	r.must("c1", rack.OpCut, "outlet/pdu-a.3")
+	r.run(8 * time.Second)
+	r.expect("c1", rack.StateFailed, rack.CodeWiringUnproven)
+	if w, _ := r.m.Snapshot(r.now).Wiring(outlet(3)); w != rack.WiringUnproven {
+		t.Error("a server lost a cord and the wiring is still believed")
+	}
+}
+
+func TestAWithdrawalIsOfferedToTheJournalAgain(t *testing.T) {
+	r := settledRig(t)
+	r.welded[outlet(3)] = true
+	r.must("c1", rack.OpCut, "outlet/pdu-a.3")
+	r.run(4 * time.Second)
+	r.journalErr = errors.New("too many records are waiting")
+	r.run(3 * time.Second)
+	r.journalErr = nil
+	r.run(60 * time.Second)
+	r.expect("c1", rack.StateFailed, rack.CodeWelded)
+	if !slices.ContainsFunc(r.records, func(x rack.Record) bool { return x.Kind == rack.RecordWithdraw }) {
+		t.Error("the withdrawal was never offered again")
+	}
+}
+
+func TestALoadThatFallsLateIsNotCalledWelded(t *testing.T) {
+	r := settledRig(t)
+	r.welded[outlet(3)] = true
+	r.must("c1", rack.OpCut, "outlet/pdu-a.3")
+	r.run(4000 * time.Millisecond)
+	// the load falls late, and the meter gives one sample more in time
+	r.deaf[outlet(3)] = true
+	r.after(600*time.Millisecond, func() { r.welded[outlet(3)] = false; r.deaf[outlet(3)] = false })
+	r.after(750*time.Millisecond, func() { r.deaf[outlet(3)] = true })
+	r.run(6 * time.Second)
+	r.expect("c1", rack.StateUnknown, rack.CodeVerifyFailed)
+}
+
+func TestACutDoesNotWaitForACancelledCycle(t *testing.T) {
+	r := settledRig(t)
+	l := r.layout
+	l.Nodes[2].Outlets = []rack.OutletID{outlet(3), outlet(4)}
+	l.Nodes = slices.DeleteFunc(l.Nodes, func(n rack.Node) bool { return n.Name == "asic-4" })
+	r.frozen[outlet(3)] = true
+	r.must("cycle", rack.OpCycle, "node/asic-3")
+	r.run(100 * time.Millisecond)
+	r.step(Cancel{ID: "cycle"})
+	r.run(100 * time.Millisecond)
+	at := r.now
+	r.must("cut", rack.OpCut, "outlet/pdu-a.4")
+	r.run(20 * time.Second)
+	if d := r.writes[1].at.Sub(at); d > time.Second {
+		t.Errorf("the cut waited %s behind a cycle (%s)", d, r.trace())
+	}
+}
+
+func TestOneFailedPollDoesNotRejectACut(t *testing.T) {
+	r := settledRig(t)
+	b := r.measure()
+	for i := range b {
+		if q := b[i].Point.Quantity; q == rack.Control || q == rack.Relay {
+			b[i].Quality, b[i].Reason = rack.QualitySuspect, "nack"
+		}
+	}
+	r.step(b)
+	if ref := r.command("c", rack.OpCut, "outlet/pdu-a.3"); ref != nil {
+		t.Errorf("one failed read, 0 ms old: %v", ref)
+	}
+}
+
+func TestABoardThatCannotBeAskedIsReportedOnce(t *testing.T) {
+	r := settledRig(t)
+	n := len(r.emitted)
+	for i := range 10 {
+		r.step(Identified{PDU: "pdu-a", Err: &drivers.Error{Op: "wait for the bus", Fault: drivers.Hung, Err: fmt.Errorf("the transfer to 0x70 that began %ds ago has not returned", i*60)}})
+	}
+	if got := len(r.emitted) - n; got > 1 {
+		t.Errorf("%d events for one change", got)
+	}
+}
+
+func bigLayout(pdus int) *rack.Layout {
+	l := &rack.Layout{Site: "t", Agent: "r", Stagger: 250 * time.Millisecond}
+	l.Feeds = append(l.Feeds, rack.Feed{Name: "row", Lines: []string{"L1", "L2", "L3"}, VoltsV: 400, RatingA: 4000, Continuous: .8})
+	for p := range pdus {
+		name := fmt.Sprintf("p%d", p)
+		l.Feeds = append(l.Feeds, rack.Feed{Name: "f" + name, Parent: "row", Lines: []string{"L1"}, VoltsV: 230, RatingA: 160, Continuous: .8})
+		pd := rack.PDU{Name: name, Serial: "S", Bus: name, Settling: 300 * time.Millisecond, Period: time.Second}
+		for n := range 8 {
+			id := rack.OutletID{PDU: name, N: n + 1}
+			pd.Outlets = append(pd.Outlets, rack.Outlet{ID: id, Feed: "f" + name, RatingA: 20, Metered: true, NoiseW: 1})
+			l.Nodes = append(l.Nodes, rack.Node{Name: fmt.Sprintf("n%d-%d", p, n), Class: rack.ClassASIC, Outlets: []rack.OutletID{id}, MaxW: 3400, Wiring: rack.WiringDeclared})
+		}
+		l.PDUs = append(l.PDUs, pd)
+	}
+	return l
+}
+
+func BenchmarkTurn(b *testing.B) {
+	for _, n := range []int{1, 6, 12, 32} {
+		b.Run(fmt.Sprintf("outlets-%d", n*8), func(b *testing.B) {
+			l := bigLayout(n)
+			now := time.Now()
+			m := New(now, l, words, nil, nil)
+			var all Readings
+			for _, p := range l.PDUs {
+				all = append(all, rack.Reading{Point: rack.Point{Device: p.Name, Quantity: rack.Control, Index: 1}, Value: 1, At: now, Quality: rack.QualityOK})
+				for _, o := range p.Outlets {
+					for _, q := range []rack.Quantity{rack.Relay, rack.PowerW, rack.ApparentV} {
+						all = append(all, rack.Reading{Point: rack.OutletPoint(o.ID, q), Value: 1, At: now, Quality: rack.QualityOK})
+					}
+				}
+			}
+			m.Step(now, all)
+			one := Readings{all[1], all[2]}
+			b.ResetTimer()
+			for range b.N {
+				m.Step(now, one)
+				m.Snapshot(now)
+			}
+		})
+	}
+}
+
+func TestCancelStopsAClosingHalfThatIsNotWritten(t *testing.T) {
+	l := demoLayout()
+	l.Stagger = 10 * time.Second
+	r := newRigWith(t, l, nil)
+	r.closed[outlet(4)] = false
+	r.run(40 * time.Second)
+	r.must("cycle", rack.OpCycle, "outlet/pdu-a.3")
+	r.run(20 * time.Second)
+	r.journalTakes = 300 * time.Millisecond
+	for i := 0; i < 2000 && !(r.m.jobs[0].targets[0].current != nil && r.m.jobs[0].targets[0].current.state == stageRecord); i++ {
+		r.run(10 * time.Millisecond)
+	}
+	r.must("on", rack.OpEnergise, "outlet/pdu-a.4")
+	r.run(time.Second)
+	r.step(Cancel{ID: "cycle"})
+	r.run(30 * time.Second)
+	r.expect("cycle", rack.StateCancelled, rack.CodeCancelled)
+	if r.trace() != "cut 3, energise 4" {
+		t.Errorf("trace: %s", r.trace())
+	}
+}
+
+func TestADeadlineBoundsTheEnd(t *testing.T) {
+	r := settledRig(t)
+	r.frozen[outlet(3)] = true
+	at := r.now
+	r.must("c1", rack.OpCut, "outlet/pdu-a.3")
+	r.must("c2", rack.OpCut, "outlet/pdu-a.3", func(c *rack.Command) { c.Args.DeadlineS = 8 })
+	r.run(20 * time.Second)
+	o := r.result("c2")
+	if d := o.At.Sub(at); d > 8*time.Second {
+		t.Errorf("deadline_s 8, ended after %s: %s %s", d, o.State, o.Code)
+	}
+}
+
+func TestWhatWasLearntOfAnotherBoardIsForgotten(t *testing.T) {
+	r := settledRig(t)
+	m := New(r.now, r.layout, words, nil, []rack.Record{
+		{Kind: rack.RecordWithdraw, Outlet: outlet(3), Serial: "PA-1", Reason: "welded"},
+		{Kind: rack.RecordWiring, Outlet: outlet(4), Wiring: rack.WiringUnproven, Serial: "OLD-BOARD", Reason: "crossed"},
+		{Kind: rack.RecordWiring, Outlet: outlet(5), Wiring: rack.WiringUnproven, Serial: "PA-1", Reason: "crossed"},
+	})
+	m.Step(r.now, Identified{PDU: "pdu-a", Ident: ident("PA-1")})
+	s := m.Snapshot(r.now)
+	if s.Outlets[outlet(3)].Withdrawn != "welded" {
+		t.Error("the weld of this board is forgotten")
+	}
+	for o, want := range map[rack.OutletID]rack.Wiring{outlet(4): rack.WiringDeclared, outlet(5): rack.WiringUnproven} {
+		if w, why := s.Wiring(o); w != want {
+			t.Errorf("outlet %s is %s (%s), want %s", o, w, why, want)
+		}
+	}
+}
+
+func TestAFoundEnergiseHasTimeToShowItsLoad(t *testing.T) {
+	r := newRigWith(t, demoLayout(), []rack.Entry{found(t, rack.OpEnergise)})
+	r.loadW[outlet(3)] = 0 // closed just before the crash; its supply starts to draw 2 s later
+	r.after(2*time.Second, func() { r.loadW[outlet(3)] = 3200 })
+	r.run(30 * time.Second)
+	o := r.result("c1")
+	if o.State != rack.StateSucceeded {
+		t.Errorf("%s %s %s, %s after the start", o.State, o.Code, o.Text, o.At.Sub(time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)))
+	}
+}
+
+func TestAnOutletWithoutANodeCountsAndIsNotStarted(t *testing.T) {
+	l := demoLayout()
+	l.Nodes = slices.DeleteFunc(l.Nodes, func(n rack.Node) bool { return n.Name == "asic-1" })
+	r := newRigWith(t, l, nil)
+	r.run(3 * time.Second)
+	// Five miners of 3400 W, the server of 3000 W, and the 3200 W that the stray outlet carries.
+	if got := r.m.Snapshot(r.now).levelLoad(l.Feeds[1], nil, r.now); got.W != 5*3400+3000+3200 {
+		t.Errorf("bank %+v", got)
+	}
+	signed := func(c *rack.Command) { c.Signed = true }
+	if ref := r.command("on", rack.OpEnergise, "outlet/pdu-a.1", signed); ref == nil || ref.Code != rack.CodeWiringUnproven {
+		t.Errorf("%v, want wiring_unproven", ref)
+	}
+}
+
+func TestTruthLearntLaterIsAnEvent(t *testing.T) {
+	r := settledRig(t)
+	r.deaf[outlet(3)] = true
+	r.must("c1", rack.OpCut, "outlet/pdu-a.3")
+	r.run(8 * time.Second)
+	r.expect("c1", rack.StateUnknown, rack.CodeVerifyFailed)
+	r.deaf[outlet(3)] = false
+	r.run(3 * time.Second)
+	n := 0
+	for _, e := range r.emitted {
+		if e.Kind == rack.EventRecovered && e.Command == "c1" {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d events tell that the cut is done", n)
+	}
+	r.expect("c1", rack.StateUnknown, rack.CodeVerifyFailed)
+}
