@@ -1,0 +1,301 @@
+package observer
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"rackagent/agent/rack"
+)
+
+// layout is the rack as the configuration and the model files describe it, in the observer's own words.
+type layout struct {
+	site, agent, client string
+	unsigned            bool
+	period              time.Duration // between two samples of an outlet
+	identity            time.Duration // between two readings of a board's serial
+	stagger             time.Duration
+	feeds               map[string]feed
+	pdus                []*pdu
+	nodes               []*node
+	outlets             map[rack.OutletID]*outlet
+}
+
+// feed is one level of the supply.
+type feed struct {
+	name, parent string
+	lines        []string
+	volts        float64
+	limitA       float64 // per line
+}
+
+// pdu is a board with its relay expander on a bus.
+type pdu struct {
+	name       string
+	bus        string // as the world calls it
+	serial     string
+	noIdentity bool
+	bank       uint16 // address of the relay expander
+	fru        uint16 // address of the inventory memory; 0: none
+	settling   time.Duration
+	outlets    []*outlet
+}
+
+// outlet is one outlet with its relay.
+type outlet struct {
+	id             rack.OutletID
+	pdu            *pdu
+	node           *node // nil: feeds nothing that the configuration names
+	feed           string
+	bit            uint16 // of the expander
+	activeHigh     bool
+	normallyClosed bool
+	ratingA        float64
+	noiseW         float64
+	meter          string // name of the metering chip in the world, as "pdu-a.meter.2"
+}
+
+// node is a load.
+type node struct {
+	name     string
+	firm     bool
+	unproven bool // the configuration does not declare the wiring
+	outlets  []*outlet
+	maxW     float64
+	surgeW   float64
+	surgeFor time.Duration
+	minOff   time.Duration
+}
+
+// configYAML holds what the observer needs of a configuration file. Pointers have defaults.
+type configYAML struct {
+	Site  string `yaml:"site"`
+	Agent string `yaml:"agent"`
+	MQTT  struct {
+		ClientID string `yaml:"client_id"`
+	} `yaml:"mqtt"`
+	Commands struct {
+		Unsigned bool `yaml:"unsigned"`
+	} `yaml:"commands"`
+	Poll struct {
+		OutletS   *float64 `yaml:"outlet_period_s"`
+		IdentityS *float64 `yaml:"identity_period_s"`
+	} `yaml:"poll"`
+	Power struct {
+		StaggerMS *float64 `yaml:"stagger_ms"`
+	} `yaml:"power"`
+	Buses []struct {
+		Name    string `yaml:"name"`
+		Device  string `yaml:"device"`
+		Adapter string `yaml:"adapter"`
+	} `yaml:"buses"`
+	Feeds []struct {
+		Name       string   `yaml:"name"`
+		Parent     string   `yaml:"parent"`
+		Lines      []string `yaml:"lines"`
+		VoltsV     float64  `yaml:"volts_v"`
+		RatingA    float64  `yaml:"rating_a"`
+		Continuous *float64 `yaml:"continuous"`
+		ShareA     *float64 `yaml:"share_a"`
+	} `yaml:"feeds"`
+	PDUs []struct {
+		Name     string            `yaml:"name"`
+		Model    string            `yaml:"model"`
+		Bus      string            `yaml:"bus"`
+		Serial   string            `yaml:"serial"`
+		Identity string            `yaml:"identity"`
+		Banks    map[string]string `yaml:"banks"`
+	} `yaml:"pdus"`
+	Nodes []nodeYAML `yaml:"nodes"`
+}
+
+type nodeYAML struct {
+	Name    string   `yaml:"name"`
+	Class   string   `yaml:"class"`
+	Outlets []string `yaml:"outlets"`
+	Wiring  string   `yaml:"wiring"`
+	MaxW    float64  `yaml:"max_w"`
+	SurgeW  float64  `yaml:"surge_w"`
+	SurgeS  float64  `yaml:"surge_s"`
+	MinOffS *float64 `yaml:"min_off_s"`
+}
+
+// modelYAML holds what the observer needs of a model file.
+type modelYAML struct {
+	SettlingMS float64 `yaml:"settling_ms"`
+	Buses      struct {
+		Relays struct {
+			Address uint16 `yaml:"address"`
+		} `yaml:"relays"`
+		FRU struct {
+			Address uint16 `yaml:"address"`
+		} `yaml:"fru"`
+	} `yaml:"buses"`
+	Outlets []struct {
+		Bank    string  `yaml:"bank"`
+		Meter   *int    `yaml:"meter"`
+		Relay   int     `yaml:"relay"`
+		Active  string  `yaml:"active"`
+		Contact string  `yaml:"contact"`
+		RatingA float64 `yaml:"rating_a"`
+		NoiseW  float64 `yaml:"noise_w"`
+	} `yaml:"outlets"`
+}
+
+// Defaults of the configuration file, as its commented example gives them.
+const (
+	defaultPeriodS    = 1.0
+	defaultIdentityS  = 300.0
+	defaultStaggerMS  = 250.0
+	defaultContinuous = 0.8
+	defaultOffASICS   = 30.0
+	defaultOffGPUS    = 60.0
+)
+
+// readLayout reads a configuration and the models it names.
+func readLayout(config []byte, models map[string][]byte) (*layout, error) {
+	var c configYAML
+	if err := yaml.Unmarshal(config, &c); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	l := &layout{
+		site: c.Site, agent: c.Agent, client: cmp.Or(c.MQTT.ClientID, c.Agent), unsigned: c.Commands.Unsigned,
+		period:   seconds(given(c.Poll.OutletS, defaultPeriodS)),
+		identity: seconds(given(c.Poll.IdentityS, defaultIdentityS)),
+		stagger:  seconds(given(c.Power.StaggerMS, defaultStaggerMS) / 1000),
+		feeds:    map[string]feed{}, outlets: map[rack.OutletID]*outlet{},
+	}
+	for _, f := range c.Feeds {
+		limit := f.RatingA * given(f.Continuous, defaultContinuous)
+		l.feeds[f.Name] = feed{f.Name, f.Parent, f.Lines, f.VoltsV, min(limit, given(f.ShareA, limit))}
+	}
+	if err := l.addPDUs(&c, models); err != nil {
+		return nil, err
+	}
+	for _, n := range c.Nodes {
+		if err := l.addNode(n); err != nil {
+			return nil, err
+		}
+	}
+	if l.site == "" || l.agent == "" || len(l.pdus) == 0 {
+		return nil, fmt.Errorf("configuration: site, agent or pdus are missing")
+	}
+	return l, nil
+}
+
+func (l *layout) addPDUs(c *configYAML, models map[string][]byte) error {
+	for _, p := range c.PDUs {
+		raw, ok := models[p.Model]
+		if !ok {
+			return fmt.Errorf("pdu %s: model %q is not among the evidence", p.Name, p.Model)
+		}
+		var m modelYAML
+		if err := yaml.Unmarshal(raw, &m); err != nil {
+			return fmt.Errorf("model %s: %w", p.Model, err)
+		}
+		u := &pdu{
+			name: p.Name, serial: p.Serial, noIdentity: p.Identity != "", bank: m.Buses.Relays.Address, fru: m.Buses.FRU.Address,
+			settling: seconds(m.SettlingMS / 1000),
+		}
+		for _, b := range c.Buses {
+			if b.Name == p.Bus {
+				u.bus = cmp.Or(b.Adapter, b.Device)
+			}
+		}
+		if u.bus == "" || u.bank == 0 {
+			return fmt.Errorf("pdu %s: no bus %q, or model %s names no relay expander", p.Name, p.Bus, p.Model)
+		}
+		l.pdus = append(l.pdus, u)
+		l.addOutlets(u, &m, p.Banks)
+	}
+	return nil
+}
+
+func (l *layout) addOutlets(u *pdu, m *modelYAML, banks map[string]string) {
+	for i, o := range m.Outlets {
+		out := &outlet{
+			id: rack.OutletID{PDU: u.name, N: i + 1}, pdu: u, feed: banks[o.Bank], bit: 1 << o.Relay,
+			activeHigh: o.Active != "low", normallyClosed: o.Contact == "nc", ratingA: o.RatingA, noiseW: o.NoiseW,
+		}
+		if o.Meter != nil {
+			out.meter = fmt.Sprintf("%s.meter.%d", u.name, *o.Meter+1)
+		}
+		u.outlets = append(u.outlets, out)
+		l.outlets[out.id] = out
+	}
+}
+
+func (l *layout) addNode(c nodeYAML) error {
+	n := &node{
+		name: c.Name, firm: c.Class != "asic", unproven: c.Wiring != "declared", maxW: c.MaxW, surgeW: c.SurgeW, surgeFor: seconds(c.SurgeS),
+	}
+	off := defaultOffGPUS
+	if c.Class == "asic" {
+		off = defaultOffASICS
+	}
+	n.minOff = seconds(given(c.MinOffS, off))
+	for _, s := range c.Outlets {
+		id, err := rack.ParseOutletID(s)
+		if err != nil {
+			return fmt.Errorf("node %s: %w", c.Name, err)
+		}
+		o := l.outlets[id]
+		if o == nil {
+			return fmt.Errorf("node %s: no outlet %s", c.Name, id)
+		}
+		o.node = n
+		n.outlets = append(n.outlets, o)
+	}
+	l.nodes = append(l.nodes, n)
+	return nil
+}
+
+// levels lists a feed and all above it, nearest first.
+func (l *layout) levels(name string) []feed {
+	var out []feed
+	for range l.feeds {
+		f, ok := l.feeds[name]
+		if !ok {
+			break
+		}
+		out = append(out, f)
+		name = f.parent
+	}
+	return out
+}
+
+// top is the name of the uppermost feed above one.
+func (l *layout) top(name string) string {
+	if up := l.levels(name); len(up) > 0 {
+		return up[len(up)-1].name
+	}
+	return name
+}
+
+func (l *layout) hasFirm() bool {
+	for _, n := range l.nodes {
+		if n.firm {
+			return true
+		}
+	}
+	return false
+}
+
+func given(v *float64, otherwise float64) float64 {
+	if v == nil {
+		return otherwise
+	}
+	return *v
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// label names an outlet with what hangs on it: "pdu-a.3 (asic-3)".
+func (o *outlet) label() string {
+	if o.node == nil {
+		return o.id.String() + " (no node)"
+	}
+	return o.id.String() + " (" + o.node.name + ")"
+}

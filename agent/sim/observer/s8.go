@@ -1,0 +1,197 @@
+package observer
+
+import (
+	"fmt"
+	"time"
+
+	"rackagent/agent/sim"
+)
+
+const (
+	noLoadW     = 10.0 // a cut outlet draws less than this, or less than noLoadShare of before
+	noLoadShare = 0.02
+	loadW       = 5.0 // an energised outlet draws more than this, and more than noiseTimes its meter's noise
+	noiseTimes  = 3
+	// plainLoadW is a load that no meter misses: arbitrary, ten times the level of no load.
+	plainLoadW = 100.0
+	// judged is how long a cut may take to be judged: 5 s, and what the bus and the journal need.
+	judged = 10 * time.Second
+)
+
+// provenOnly reports results that the world contradicts.
+func provenOnly(r *run) []Violation {
+	var out []Violation
+	for _, e := range r.book.entries {
+		for _, rec := range e.ended {
+			if rec.Outcome != nil {
+				out = append(out, r.untrue(e, rec)...)
+			}
+		}
+	}
+	for i, w := range r.writes {
+		out = append(out, r.unfound(w, r.reasons[i])...)
+	}
+	return append(out, r.touched()...)
+}
+
+// untrue judges every target of a result.
+func (r *run) untrue(e *entry, rec *record) []Violation {
+	var out []Violation
+	for _, t := range rec.Outcome.Targets {
+		for k, s := range t.Steps {
+			o := r.outletOf(s.On)
+			if o == nil || t.Recovered && !lastOn(t.Steps, k) {
+				continue // after a restart the present proves the last step only
+			}
+			why := ""
+			switch {
+			case t.State == "succeeded":
+				why = r.unproved(e, rec, s, o, t.Recovered)
+			case t.Code == "welded" && s.Do == doCut && lastOn(t.Steps, k) && !r.truth.closed(o, rec.At):
+				why = "it ends welded, and the contact is open"
+			}
+			if why != "" {
+				out = append(out, r.report(rec.At, 0, "command %s, %s of %s: %s", e.id, s.Do, o.label(), why))
+			}
+		}
+	}
+	return out
+}
+
+// lastOn tells whether a step is the last one on its outlet.
+func lastOn(steps []stepResult, k int) bool {
+	for _, later := range steps[k+1:] {
+		if later.On == steps[k].On {
+			return false
+		}
+	}
+	return true
+}
+
+// unproved tells what contradicts a step that succeeded; empty: nothing.
+func (r *run) unproved(e *entry, rec *record, s stepResult, o *outlet, recovered bool) string {
+	if s.Settled == nil {
+		return "it succeeded, and no moment is named at which watts proved it"
+	}
+	at := time.UnixMilli(*s.Settled)
+	if at.After(rec.At) {
+		return "it succeeded at a moment after its own record"
+	}
+	w := r.writeOf(e, s, o)
+	switch {
+	case w == nil && !recovered:
+		return "it succeeded, and nothing was written for it"
+	case w != nil && at.Before(w.at.Add(o.pdu.settling).Truncate(time.Millisecond)):
+		return "it is settled " + at.Sub(w.at).String() + " after its write; the meter takes " + o.pdu.settling.String() + " to follow"
+	}
+	watts, closed := r.truth.watts(o, at), r.truth.closed(o, at)
+	if s.Do == doEnergise {
+		return energised(watts, closed, o)
+	}
+	limit := noLoadW
+	if w != nil {
+		limit = max(limit, noLoadShare*r.truth.mean(o, w.at.Add(-time.Second), w.at))
+	}
+	switch {
+	case closed:
+		return "it succeeded, and the contact is closed"
+	case watts >= limit:
+		return watt("it succeeded, and the outlet draws %.1f W, at least %.1f W", watts, limit)
+	}
+	return ""
+}
+
+func energised(watts float64, closed bool, o *outlet) string {
+	limit := max(loadW, noiseTimes*o.noiseW)
+	switch {
+	case !closed:
+		return "it succeeded, and the contact is open"
+	case watts <= limit:
+		return watt("it succeeded, and the outlet draws %.1f W, not above %.1f W", watts, limit)
+	}
+	return ""
+}
+
+// writeOf finds the write that a step of a command explains.
+func (r *run) writeOf(e *entry, s stepResult, o *outlet) *write {
+	for i, why := range r.reasons {
+		if why.entry == e && why.step != nil && why.step.Do == s.Do && why.step.On == o.id {
+			return r.writes[i]
+		}
+	}
+	return nil
+}
+
+// unfound reports a cut of a welded contact that did not end welded. It is not judged where the meter could not tell,
+// where the load was too small, where another relay switches the outlet, where a restart or a cut came in between.
+func (r *run) unfound(w *write, why reason) []Violation {
+	if why.step == nil || why.step.Do != doCut {
+		return nil
+	}
+	o := r.layout.outlets[why.step.On]
+	welded := false
+	for _, s := range r.truth.spans(func(f sim.Fault) bool { return f.Kind == sim.FaultWelded && f.Outlet == o.id }) {
+		welded = welded || s.covers(w.at) && (s.to.IsZero() || s.to.After(w.at.Add(judged)))
+	}
+	if !welded || r.truth.crossed(o, w.at) || r.truth.disturbed(o, w.at, w.at.Add(judged)) ||
+		!r.truth.closed(o, w.at) || r.truth.mean(o, w.at.Add(-time.Second), w.at) < plainLoadW {
+		return nil
+	}
+	for _, rec := range why.entry.ended {
+		if rec.Outcome == nil || rec.Boot != why.record.Boot {
+			continue
+		}
+		for _, t := range rec.Outcome.Targets {
+			superseded := t.State == "cancelled" && why.record.Command.Op == opCycle
+			if !hasStep(t, o) || t.State == "failed" && t.Code == "welded" || superseded {
+				continue
+			}
+			return []Violation{r.report(w.at, w.seq, "command %s cut %s, whose contact is welded under load, and ended %s %q; the meter was sound",
+				why.entry.id, o.label(), t.State, t.Code)}
+		}
+	}
+	return nil
+}
+
+func hasStep(t targetResult, o *outlet) bool {
+	for _, s := range t.Steps {
+		if s.Do == doCut && s.On == "outlet/"+o.id.String() {
+			return true
+		}
+	}
+	return false
+}
+
+// touched reports writes to a relay after a result called it welded: it is withdrawn from switching.
+func (r *run) touched() []Violation {
+	var out []Violation
+	for _, e := range r.book.entries {
+		for _, rec := range e.ended {
+			if rec.Outcome == nil {
+				continue
+			}
+			for _, t := range rec.Outcome.Targets {
+				for _, s := range t.Steps {
+					if o := r.outletOf(s.On); o != nil && t.Code == "welded" && s.Do == doCut {
+						out = append(out, r.movedAfter(o, rec)...)
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+func (r *run) movedAfter(o *outlet, rec *record) []Violation {
+	for _, w := range r.writes {
+		for _, m := range w.moves {
+			if m.outlet == o && w.at.After(rec.At) {
+				return []Violation{r.report(w.at, w.seq, "%s was found welded by command %s and is withdrawn from switching, and a write is %s", o.label(), rec.ID, w.does())}
+			}
+		}
+	}
+	return nil
+}
+
+// watt is a text with two powers in it.
+func watt(format string, a, b float64) string { return fmt.Sprintf(format, a, b) }
