@@ -1,0 +1,111 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"rackagent/agent/link"
+	"rackagent/config"
+)
+
+type commandCmd struct {
+	Op     string `arg:"" help:"What to do: outlet.cut, outlet.energise, outlet.cycle, identify, cmd.get, cmd.list, cmd.cancel."`
+	Target string `arg:"" help:"On what: outlet/PDU.N, node/NAME, or rack for the verbs that begin with cmd."`
+
+	Arg  map[string]string `help:"An argument of the verb; may be repeated. For example off_s=60, deadline_s=30, id=COMMAND." placeholder:"KEY=VALUE" mapsep:"none"`
+	ID   string            `help:"The command's identity: sent twice, it is done once. Default: a random one."`
+	Dry  bool              `help:"Only show the plan, with what each level of the feed would carry."`
+	TTL  time.Duration     `name:"ttl" help:"How long the command may wait for its first step; the agent allows 300 s." default:"60s"`
+	Why  string            `help:"A reason for people who read the journal." placeholder:"TEXT"`
+	JSON bool              `help:"Print each state as it came, one JSON object a line."`
+
+	Broker       string `help:"The broker, mqtts://HOST:PORT. Together with --site and --agent no configuration is read." placeholder:"URL"`
+	Site         string `help:"The site. Default: the configuration's." placeholder:"NAME"`
+	Agent        string `help:"The agent. Default: the configuration's." placeholder:"NAME"`
+	User         string `help:"Who logs in at the broker. Default: the configuration's, unless --broker names another one." placeholder:"NAME"`
+	PasswordFile string `help:"File with the password." type:"path" placeholder:"FILE"`
+	CA           string `name:"ca" help:"File with the authorities that vouch for the broker. Default: the system's." type:"path" placeholder:"FILE"`
+	Cert         string `help:"File with a client certificate." type:"path" placeholder:"FILE"`
+	Key          string `help:"File with its key." type:"path" placeholder:"FILE"`
+}
+
+// Help is shown by rackagent command --help.
+func (commandCmd) Help() string {
+	return `Sends the command as any operator's program would, says each state as it comes, and ends with the command.
+
+Exit status: 0 succeeded, 3 rejected (nothing was done), 4 failed, partial, unknown, cancelled or expired, 1 a mistake in what was typed, 2 no word from the agent or no broker.`
+}
+
+// Run sends the command and follows it.
+func (c commandCmd) Run(ctx context.Context, a *app) error {
+	m, err := c.session(a)
+	if err != nil {
+		return err
+	}
+	o := order{
+		id: cmp.Or(c.ID, newID()), op: c.Op, target: c.Target, site: m.site, agent: m.agent, args: c.Arg, ttl: c.TTL, dry: c.Dry, why: c.Why,
+	}
+	payload, err := o.encode(time.Now())
+	if err != nil {
+		return &failure{err: err, hint: "for example: rackagent command outlet.cut outlet/pdu-a.3", status: exitUsage}
+	}
+	if c.JSON {
+		return m.send(ctx, o, payload, &rawTeller{app: a})
+	}
+	a.printf("%s\n", o)
+	return m.send(ctx, o, payload, &wordTeller{app: a})
+}
+
+// session is where the command goes and how to log in there.
+type session struct {
+	site, agent string
+	mqtt        config.MQTT
+}
+
+// session puts flags over the configuration.
+func (c commandCmd) session(a *app) (session, error) {
+	s := session{site: c.Site, agent: c.Agent, mqtt: config.MQTT{Broker: c.Broker}}
+	if c.Broker == "" || c.Site == "" || c.Agent == "" {
+		conf, _, err := a.mustLoad()
+		if err != nil {
+			return session{}, err
+		}
+		s.site, s.agent = cmp.Or(c.Site, conf.Site), cmp.Or(c.Agent, conf.Agent)
+		if c.Broker == "" {
+			s.mqtt = conf.MQTT
+		}
+	}
+	s.mqtt.User, s.mqtt.PasswordFile = cmp.Or(c.User, s.mqtt.User), cmp.Or(c.PasswordFile, s.mqtt.PasswordFile)
+	s.mqtt.CAFile = cmp.Or(c.CA, s.mqtt.CAFile)
+	s.mqtt.CertFile, s.mqtt.KeyFile = cmp.Or(c.Cert, s.mqtt.CertFile), cmp.Or(c.Key, s.mqtt.KeyFile)
+	return s, s.check()
+}
+
+// check holds flags to the rules of the configuration: among others, no password goes over a network in the clear.
+func (s session) check() error {
+	as := config.Config{Schema: config.SchemaVersion, Site: s.site, Agent: s.agent, MQTT: s.mqtt}
+	as.MQTT.ClientID = s.agent // not used here: the client has a name of its own
+	for _, f := range as.Check(nil) {
+		concerns := f.Path == "site" || f.Path == "agent" || strings.HasPrefix(f.Path, "mqtt.")
+		if concerns && f.Severity == config.Error {
+			return &failure{err: fmt.Errorf("%s: %s", f.Path, f.Text), hint: f.Hint, status: exitUsage}
+		}
+	}
+	return nil
+}
+
+// connect logs in at the broker under a name of its own: the agent's would throw the agent out.
+func (s session) connect(ctx context.Context) (*link.Client, error) {
+	dial, err := dialer(s.mqtt)
+	if err != nil {
+		return nil, &failure{err: err, status: exitUsage}
+	}
+	c, err := link.Connect(ctx, link.ClientOpts{Site: s.site, Dial: dial, User: s.mqtt.User, Password: password(s.mqtt)})
+	if err != nil {
+		return nil, &failure{err: fmt.Errorf("broker %s: %w", s.mqtt.Broker, err), hint: "nothing was sent; --broker, --user, --password-file and --ca say where and how to log in", status: exitOther}
+	}
+	return c, nil
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/alecthomas/kong"
+
+	"rackagent/systemd"
+)
+
+// outside is what the program needs of the machine it runs on.
+type outside struct {
+	out, err io.Writer
+	clocks   clocks
+	// hardware finds buses and lines; it may take a moment and is called only where they are needed.
+	hardware func(*slog.Logger) (hardware, error)
+	// notifier speaks to the service manager.
+	notifier func(*slog.Logger) (*systemd.Notifier, error)
+}
+
+// globals are the flags of all subcommands.
+type globals struct {
+	Config string   `help:"The configuration file." type:"path" env:"RACKAGENT_CONFIG" default:"/etc/rackagent/config.yaml" placeholder:"FILE"`
+	Help   helpFlag `help:"Show what there is to type." short:"h"`
+}
+
+// commandLine is everything that can be typed.
+type commandLine struct {
+	globals
+
+	Run           runCmd     `cmd:"" help:"Run the agent. This is what the service does."`
+	Check         checkCmd   `cmd:"" help:"Judge the configuration: every mistake, with its line."`
+	Devices       devicesCmd `cmd:"" help:"List buses, GPIO lines and PDUs. Reads only."`
+	Status        statusCmd  `cmd:"" help:"Show how the rack stands, as the running agent sees it."`
+	Command       commandCmd `cmd:"" help:"Send a command through the broker and follow it to its end."`
+	Get           getCmd     `cmd:"" help:"Show what is recorded of a command."`
+	List          listCmd    `cmd:"" help:"List the newest commands."`
+	JournalAccept acceptCmd  `cmd:"" help:"Accept that the journal was lost: the agent stops observing and switches again."`
+	Version       versionCmd `cmd:"" help:"Show which program this is."`
+}
+
+const description = `The agent of one rack controller: it reads PDUs and sensors over I2C, switches outlets on command over MQTT, proves ` +
+	`it by the outlet's meter, and refuses what is dangerous.`
+
+// errHelp ends a run that was only asked for help.
+var errHelp = errors.New("help was shown")
+
+// helpFlag prints help and ends, without ending the process as kong's own does.
+type helpFlag bool
+
+// BeforeReset is called by kong before anything else is looked at.
+func (helpFlag) BeforeReset(k *kong.Context) error { return errors.Join(k.PrintUsage(false), errHelp) }
+
+// execute runs one command line and gives the status to exit with.
+func execute(ctx context.Context, args []string, o outside) int {
+	var line commandLine
+	k, err := kong.New(&line, kong.Name("rackagent"), kong.Description(description), kong.NoDefaultHelp(), kong.Writers(o.out, o.err),
+		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, WrapUpperBound: 100}))
+	if err != nil {
+		return tell(o.err, err)
+	}
+	chosen, err := k.Parse(args)
+	if errors.Is(err, errHelp) {
+		return exitOK
+	}
+	if err != nil {
+		return tell(o.err, &failure{err: err, hint: "rackagent --help lists what there is", status: exitUsage})
+	}
+	chosen.BindTo(ctx, (*context.Context)(nil))
+	return tell(o.err, chosen.Run(&app{outside: o, globals: line.globals}))
+}
+
+// app is what every subcommand gets.
+type app struct {
+	outside
+	globals
+}
+
+// printf writes to standard output.
+func (a *app) printf(format string, args ...any) { say(a.out, format, args...) }
+
+// say writes for a person. A reader that has gone is no error of what is said.
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }

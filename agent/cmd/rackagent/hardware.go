@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+
+	"rackagent/config"
+	"rackagent/drivers/board"
+	"rackagent/drivers/i2cbus"
+)
+
+// hardware is the controller board: *board.Board.
+type hardware interface {
+	Buses() ([]board.Adapter, error)
+	Inputs() []board.Line
+	Find(name string) (board.Adapter, error)
+	Bus(name string) (i2cbus.Transport, error)
+}
+
+// placeOf is the name by which the configuration knows a bus: a device path or an adapter's own name.
+func placeOf(b config.Bus) string {
+	if b.Device != "" {
+		return b.Device
+	}
+	return b.Adapter
+}
+
+// buses opens the configured buses for the agent, which asks for them one after the other, before it starts anything.
+type buses struct {
+	hardware hardware
+	owned    map[string]map[uint16]string // by the configuration's name, of those that were opened
+}
+
+// open opens one bus. Without knowing what kernel drivers own on it, it is not opened at all.
+func (b *buses) open(_ context.Context, c config.Bus) (i2cbus.Transport, error) {
+	found, err := b.hardware.Find(placeOf(c))
+	if err != nil {
+		return nil, err
+	}
+	t, err := b.hardware.Bus(placeOf(c))
+	if err != nil {
+		return nil, err
+	}
+	b.owned[c.Name] = found.Owned
+	return t, nil
+}
+
+// ownedOn tells which addresses of an opened bus a kernel driver holds. A bus that could not be opened has none: nothing
+// reaches it.
+func (b *buses) ownedOn(c config.Bus) (map[uint16]string, error) { return b.owned[c.Name], nil }

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"rackagent/agent/inventory"
+	"rackagent/config"
+)
+
+// load reads and judges the configuration. The error is about the file itself.
+func (a *app) load() (*config.Config, []config.Finding, error) {
+	c, findings, err := config.Load(a.Config)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c != nil {
+		findings = c.Check(inventory.Models)
+	}
+	return c, findings, nil
+}
+
+func loadFailure(err error) error {
+	return &failure{err: fmt.Errorf("configuration: %w", err), hint: loadHint(err), status: exitUsage}
+}
+
+func loadHint(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "name the file with --config FILE, or begin with a copy of config/example.yaml"
+	case errors.Is(err, fs.ErrPermission):
+		return "only members of the group rackagent may read it; type sudo before the command"
+	default:
+		return ""
+	}
+}
+
+// mustLoad is load for those who need a configuration without errors: these go to standard error. The findings returned
+// are warnings.
+func (a *app) mustLoad() (*config.Config, []config.Finding, error) {
+	c, findings, err := a.load()
+	if err != nil {
+		return nil, nil, loadFailure(err)
+	}
+	if config.HasErrors(findings) {
+		list(a.err, findings)
+		return nil, nil, &failure{err: fmt.Errorf("%s: %s", a.Config, count(findings)), hint: "mend the lines above; rackagent check shows them again", status: exitUsage}
+	}
+	return c, findings, nil
+}
+
+func list(w io.Writer, findings []config.Finding) {
+	for _, f := range findings {
+		say(w, "%s\n", f)
+	}
+}
+
+// count says how many findings of each severity there are: 2 errors, 1 note.
+func count(findings []config.Finding) string {
+	var parts []string
+	for _, severity := range []config.Severity{config.Error, config.Warning, note} {
+		n := 0
+		for _, f := range findings {
+			if f.Severity == severity {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, plural(n, string(severity)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func plural(n int, noun string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case strings.HasSuffix(noun, "s"):
+		noun += "e"
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"rackagent/agent"
+	"rackagent/agent/local"
+	"rackagent/agent/poll"
+	"rackagent/agent/rack"
+)
+
+type statusCmd struct {
+	Socket string `help:"The agent's local socket. Default: the configuration's." placeholder:"PATH"`
+	JSON   bool   `help:"Print the agent's answer as it came."`
+}
+
+// Run asks and shows.
+func (c statusCmd) Run(ctx context.Context, a *app) error {
+	var raw json.RawMessage
+	err := ask(ctx, a.socket(c.Socket), func(ctx context.Context, client *local.Client) (err error) {
+		raw, err = client.Status(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		a.printf("%s\n", strings.TrimSpace(string(raw)))
+		return nil
+	}
+	var st agent.Status
+	if err := json.Unmarshal(raw, &st); err != nil {
+		return fmt.Errorf("the agent's answer: %w", err)
+	}
+	printStatus(a, st)
+	return nil
+}
+
+// printStatus shows how the rack stands. What is not known is a dash.
+func printStatus(a *app, s agent.Status) {
+	a.printf("rack %s/%s, %s, up %s, boot %s\n", s.Site, s.Agent, s.Version, time.Duration(s.UpS)*time.Second, s.Boot)
+	if !s.Alive {
+		a.printf("NOT ALIVE: the power loop or the owner of a bus stands still; journalctl -u rackagent may tell why\n")
+	}
+	if s.Observing {
+		a.printf("OBSERVING: the journal was lost, nothing is switched until somebody types rackagent journal-accept --reason ...\n")
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	say(w, "broker\t%s%s\n", s.Link, prefixed(": ", s.LinkError))
+	say(w, "journal\t%s\n", s.Journal)
+	say(w, "clock\t%s\n", clockWords(s))
+	say(w, "buses\t%s\n", busWords(s.Buses))
+	say(w, "devices\t%s\n", deviceWords(s.Devices))
+	_ = w.Flush()
+	printOutlets(a, s.Outlets)
+	printAlarms(a, s.Alarms)
+}
+
+func clockWords(s agent.Status) string {
+	if s.Clock.OK {
+		return "synchronised, " + s.Clock.Source
+	}
+	return "NOT synchronised, " + s.Clock.Source + "; commands over MQTT need aud_boot"
+}
+
+func busWords(buses []agent.BusStatus) string {
+	var words []string
+	for _, b := range buses {
+		if b.HungS == nil {
+			words = append(words, b.Name+" ok")
+		} else {
+			words = append(words, fmt.Sprintf("%s HUNG for %s", b.Name, time.Duration(*b.HungS)*time.Second))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// deviceWords counts the devices that are well and names the others.
+func deviceWords(devices []agent.DeviceStatus) string {
+	var bad []string
+	for _, d := range devices {
+		if d.State != string(poll.StateOK) {
+			bad = append(bad, d.Name+" "+d.State+prefixed(" ", d.Reason))
+		}
+	}
+	return fmt.Sprintf("%d/%d ok%s", len(devices)-len(bad), len(devices), prefixed("; ", strings.Join(bad, ", ")))
+}
+
+func printOutlets(a *app, outlets []agent.OutletStatus) {
+	a.printf("\n")
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	say(w, "OUTLET\tRELAY\tWATTS\tNODE\tCLASS\tWIRING\n")
+	for _, o := range outlets {
+		say(w, "%s\t%s\t%s\t%s\t%s\t%s\n", o.Outlet, relayWord(o.Closed), watts(o.PowerW), dash(o.Node), dash(string(o.Class)), wiringWords(o))
+	}
+	_ = w.Flush()
+}
+
+func relayWord(closed *bool) string {
+	switch {
+	case closed == nil:
+		return "-"
+	case *closed:
+		return "closed"
+	default:
+		return "open"
+	}
+}
+
+func watts(w *float64) string {
+	if w == nil {
+		return "-"
+	}
+	return rounded(*w, 1)
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func wiringWords(o agent.OutletStatus) string {
+	words := string(o.Wiring) + prefixed(": ", o.Why)
+	if o.Withdrawn != "" {
+		words += "; WITHDRAWN from switching: " + o.Withdrawn
+	}
+	return words
+}
+
+func printAlarms(a *app, alarms []rack.Alarm) {
+	if len(alarms) == 0 {
+		a.printf("\nno alarms\n")
+		return
+	}
+	a.printf("\nalarms\n")
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	for _, m := range alarms {
+		say(w, "  %s\t%s\t%s\t%s\n", m.Since.Local().Format(time.DateTime), m.Severity, m.Key, m.Text)
+	}
+	_ = w.Flush()
+}

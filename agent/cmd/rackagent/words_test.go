@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"rackagent/agent/rack"
+	"rackagent/agent/wire"
+)
+
+// failedCut is a cut of three outlets: one welded, one that no sample proves, one that the chip did not take.
+func failedCut() rack.Outcome {
+	at := noon.UnixMilli()
+	cut := func(n int, state rack.State, code rack.Code, text string, s rack.StepResult) rack.TargetResult {
+		on := rack.OutletTarget(rack.OutletID{PDU: "pdu-a", N: n})
+		s.Do, s.On = rack.DoCut, on
+		return rack.TargetResult{Target: on, State: state, Code: code, Text: text, Steps: []rack.StepResult{s}}
+	}
+	return rack.Outcome{
+		Command: "cut-0001", State: rack.StateFailed, N: 5, Code: rack.CodeWelded, Text: "the relay reads back open and the load is still there", At: noon,
+		Targets: []rack.TargetResult{
+			cut(2, rack.StateFailed, rack.CodeWelded, "the relay reads back open and the load is still there", rack.StepResult{
+				Taken: &at, Confirmed: &at, Proof: &rack.Proof{Meter: "pdu-a.2", BeforeW: ptr(3251.6), AfterW: ptr(3249.9)},
+			}),
+			cut(3, rack.StateUnknown, rack.CodeVerifyFailed, "no fresh sample", rack.StepResult{
+				Taken: &at, Proof: &rack.Proof{Meter: "pdu-a.3", BeforeW: ptr(3180.0)},
+			}),
+			cut(4, rack.StateFailed, rack.CodeDeviceTimeout, "", rack.StepResult{Proof: &rack.Proof{Meter: "pdu-a.4"}}),
+		},
+	}
+}
+
+func TestStatesInWords(t *testing.T) {
+	tell := func(name string, o rack.Outcome) {
+		t.Helper()
+		var out bytes.Buffer
+		printState(&app{outside: outside{out: &out}}, wire.Status{Outcome: o})
+		golden(t, "words-"+name, said{out: out.String()})
+	}
+	tell("failed", failedCut())
+	tell("refused", rack.Outcome{Command: "x", State: rack.StateRejected, Code: rack.CodeMinOff, Text: "30 s are not over", Earliest: noon})
+	tell("nothing-listed", rack.Outcome{Command: "x", State: rack.StateSucceeded, Listed: []rack.Summary{}})
+	tell("another-board", rack.Outcome{Command: "x", State: rack.StateSucceeded, Ident: map[string]rack.Identity{
+		"pdu-b": {Serial: "PB-9", Expected: "PB-1", Product: "AC8", Wiring: rack.WiringUnproven}, "pdu-a": {Wiring: rack.WiringUnproven},
+	}})
+	tell("plan", rack.Outcome{Command: "x", State: rack.StateSucceeded, Text: "planned, nothing done", Plan: &rack.Plan{Targets: []rack.TargetPlan{{
+		Target: rack.NodeTarget("asic-1"), Steps: []rack.Step{
+			{Do: rack.DoCut, On: rack.OutletID{PDU: "pdu-a", N: 1}, BeforeW: ptr(3212.0), LimitMS: 8000, Hot: true, Proof: "two samples below 10 VA"},
+			{Do: rack.DoEnergise, On: rack.OutletID{PDU: "pdu-a", N: 1}, LimitMS: 10000, WaitMS: 30000, Feeds: []rack.FeedLoad{{Feed: "bank-a", W: 3300, A: 15.1, LimitA: 25.6}}},
+		},
+	}}}})
+}
+
+// Every terminal state has its exit status, and only one of them is success.
+func TestVerdicts(t *testing.T) {
+	for state, want := range map[rack.State]int{
+		rack.StateSucceeded: exitOK, rack.StateRejected: exitRejected, rack.StateFailed: exitNotDone, rack.StatePartial: exitNotDone,
+		rack.StateUnknown: exitNotDone, rack.StateCancelled: exitNotDone, rack.StateExpired: exitNotDone,
+	} {
+		var out bytes.Buffer
+		if got := tell(&out, verdict(state)); got != want || out.Len() > 0 {
+			t.Errorf("%s: %d, %q", state, got, &out)
+		}
+	}
+}
+
+// What comes twice is told once, parts are put together, and strangers' messages end nothing.
+func TestFollower(t *testing.T) {
+	var out bytes.Buffer
+	heard := 0
+	f := &follower{teller: &wordTeller{&app{outside: outside{out: &out}}}, heard: func() { heard++ }}
+	take := func(o rack.Outcome) (ended bool) {
+		for _, m := range wire.EncodeStatus(o, wire.StatusHead{Boot: "b"}) {
+			ended = f.take(m)
+		}
+		return ended
+	}
+	accepted := rack.Outcome{Command: "x", State: rack.StateAccepted, N: 1, At: time.Now()}
+	for range 2 {
+		if take(accepted) || f.take([]byte("rubbish")) || f.take([]byte(`{"v":1}`)) {
+			t.Error("ended without an end")
+		}
+	}
+	if !take(rack.Outcome{Command: "x", State: rack.StateFailed, N: 2, Code: rack.CodeWelded}) {
+		t.Error("not ended")
+	}
+	if want := "accepted\nfailed, welded\n"; out.String() != want || heard != 3 {
+		t.Errorf("heard %d times, told %q", heard, &out)
+	}
+}
