@@ -96,6 +96,7 @@ func interrupt(t *testing.T, p plot, at point) {
 				if err := r.world.CopyState(copied); err != nil {
 					t.Error(err)
 				}
+				r.capture(filepath.Join(t.TempDir(), "seen"))
 			}
 			r.launch()
 			first := r.life

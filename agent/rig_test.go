@@ -15,6 +15,7 @@ import (
 	"rackagent/agent/inventory"
 	"rackagent/agent/rack"
 	"rackagent/agent/sim"
+	"rackagent/agent/sim/observer"
 	"rackagent/agent/wire"
 	"rackagent/config"
 	"rackagent/drivers/drivertest"
@@ -24,11 +25,12 @@ import (
 // rig is a whole agent on a simulated rack, joined to the embedded broker by pipes, so that it runs in the virtual time
 // of a synctest bubble. Tests judge from the record of the world.
 type rig struct {
-	t     *testing.T
-	conf  *config.Config
-	world *sim.World
-	agent *agent.Agent
-	dir   string
+	t      *testing.T
+	conf   *config.Config
+	world  *sim.World
+	agent  *agent.Agent
+	dir    string
+	copies []observer.State // of the state directory on the way
 
 	life   *life
 	change func(*agent.World) // what the agent is given, where it is not the ordinary; nil: it is
@@ -135,6 +137,7 @@ func (r *rig) stop() {
 func (r *rig) close() {
 	r.t.Helper()
 	r.stop()
+	r.observe()
 	if err := r.world.Close(); err != nil {
 		r.t.Errorf("close the world: %v", err)
 	}

@@ -357,3 +357,29 @@ func TestTruthLearntLaterIsAnEvent(t *testing.T) {
 	}
 	r.expect("c1", rack.StateUnknown, rack.CodeVerifyFailed)
 }
+
+// TestALoadBehindAnOpenRelayIsNotOff: somebody re-plugs a cable while the off time runs.
+func TestALoadBehindAnOpenRelayIsNotOff(t *testing.T) {
+	r := settledRig(t)
+	r.must("c1", rack.OpCut, "outlet/pdu-a.3")
+	r.run(5 * time.Second)
+	r.expect("c1", rack.StateSucceeded, "")
+	r.welded[outlet(3)] = true // live again, by another way
+	r.run(10 * time.Second)
+	r.welded[outlet(3)] = false
+	dead := r.now
+	r.run(20 * time.Second)
+	got := r.command("c2", rack.OpEnergise, "outlet/pdu-a.3")
+	if got == nil || got.Code != rack.CodeMinOff || got.Earliest.Before(dead.Add(28*time.Second)) {
+		t.Errorf("35 s after the cut and 20 s after the load was gone: %+v", got)
+	}
+	n := 0
+	for _, e := range r.emitted {
+		if e.Kind == rack.EventExternalChange && e.Outlet == outlet(3) {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d events tell of a load behind an open relay", n)
+	}
+}

@@ -25,6 +25,7 @@ func (m *Machine) observe(now time.Time, batch []rack.Reading) {
 		switch r.Point.Quantity {
 		case rack.PowerW:
 			v.W = newer(v.W, r)
+			v = m.observeLive(o, v)
 		case rack.ApparentV:
 			v.VA = newer(v.VA, r)
 		case rack.Relay:
@@ -73,6 +74,39 @@ func (m *Machine) observeRelay(o rack.OutletID, v OutletView, r rack.Reading) Ou
 		m.expect[o] = closed
 	}
 	return v
+}
+
+// observeLive looks for a load behind an open relay: a welded contact, or other wiring than configured. Whatever it is,
+// the outlet is not off while it lasts, so its off time counts from the last such sample.
+func (m *Machine) observeLive(o rack.OutletID, v OutletView) OutletView {
+	p, _ := m.world.Layout.PDU(o.PDU)
+	open := v.Relay.Quality == rack.QualityOK && v.Relay.Value == 0 && !v.OpenSince.IsZero()
+	late := v.W.Quality == rack.QualityOK && v.W.At.After(v.OpenSince.Add(p.Settling))
+	live := open && late && v.W.Value >= noLoadVA
+	if live {
+		v.OpenSince = v.W.At
+	}
+	if live && !v.Live && !m.underWay(o) {
+		node, _ := m.world.Layout.NodeOf(o)
+		m.emit(rack.Event{
+			Kind: rack.EventExternalChange, Severity: rack.Error, Device: o.PDU, Outlet: o, Node: node.Name, Reason: "load on an open relay",
+			Text: fmt.Sprintf("outlet %s carries %.0f W although its relay reads open: a welded contact, or other wiring than configured", o, v.W.Value),
+		})
+	}
+	v.Live = live
+	return v
+}
+
+// underWay tells whether a step on the outlet will say itself what it finds.
+func (m *Machine) underWay(o rack.OutletID) bool {
+	for _, j := range m.jobs {
+		for _, t := range j.targets {
+			if t.current != nil && t.current.step.On == o {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // externalChange reports a relay that moved without a command of ours.

@@ -25,6 +25,8 @@ type OutletView struct {
 	VA    rack.Reading // apparent power
 	// OpenSince is when the relay was first known to be open in this start; zero while closed or unknown.
 	OpenSince time.Time
+	// Live tells that it carries load although its relay reads open.
+	Live bool
 	// Unproven holds the reason why this outlet's wiring is not trusted whatever the configuration says.
 	Unproven string
 	// Withdrawn holds the reason why the outlet is no longer switched.

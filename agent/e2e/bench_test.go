@@ -1,0 +1,177 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"rackagent/agent/rack"
+	"rackagent/agent/wire"
+)
+
+// BenchmarkCommandToFirstWrite measures from the operator's publish to the moment at which the first write to the
+// relays is handed to the bus: broker, checks, plan, journal on disk, firm guard, fresh reading of the relay bank. The
+// outlet is open already, so that a command can follow the next; it is written all the same.
+func BenchmarkCommandToFirstWrite(b *testing.B) {
+	s := newStage(b)
+	s.start()
+	s.cut()
+	var echo, write, sync times
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for b.Loop() {
+		<-tick.C
+		payload, wrote, _, _ := s.cut()
+		write = append(write, wrote)
+		echo = append(echo, s.echo(payload))
+		sync = append(sync, s.sync())
+	}
+	echo.report(b, "echo")
+	write.report(b, "write")
+	b.ReportMetric(sync.median(), "fsync-ms")
+	b.ReportMetric(write.median()/echo.median(), "ratio")
+	b.ReportMetric(0, "ns/op") // it would be the pace
+}
+
+// BenchmarkCommandToResult measures what the operator hears: accepted; the end of a cut that needs no watts to prove
+// it, because the outlet is open already (written, read back, recorded, told); and the rejection of a cut of a server.
+// How long a meter needs to settle is its data sheet's and not measured here.
+func BenchmarkCommandToResult(b *testing.B) {
+	s := newStage(b)
+	s.start()
+	s.cut()
+	var echo, accepted, result, rejected, sync times
+	tick := time.NewTicker(2 * pause)
+	defer tick.Stop()
+	for b.Loop() {
+		<-tick.C
+		payload, _, took, ended := s.cut()
+		accepted, result = append(accepted, took), append(result, ended)
+		echo = append(echo, s.echo(payload))
+		rejected = append(rejected, s.refused())
+		sync = append(sync, s.sync())
+	}
+	echo.report(b, "echo")
+	accepted.report(b, "accepted")
+	result.report(b, "result")
+	rejected.report(b, "rejected")
+	b.ReportMetric(sync.median(), "fsync-ms")
+	b.ReportMetric(accepted.median()/echo.median(), "ratio")
+	b.ReportMetric(0, "ns/op") // it would be the pace
+}
+
+// refused is the time from the publish of a command that may not be carried out to its rejection.
+func (s *stage) refused() time.Duration {
+	s.b.Helper()
+	id, payload := s.command("outlet.cut", "node/gpu-1")
+	began := time.Now()
+	s.operator.Publish(topic.Command(), 1, false, payload)
+	state, at := s.told(id, rack.State.Terminal)
+	if state != rack.StateRejected {
+		s.b.Fatalf("command %s: %s", id, state)
+	}
+	return at.Sub(began)
+}
+
+// BenchmarkStartToFirstPublish measures from New to the first message that the operator hears of an agent with a
+// history: journal opened and checked, connection, subscription, birth. ready is when all devices have been read.
+func BenchmarkStartToFirstPublish(b *testing.B) {
+	s := newStage(b)
+	s.start()
+	s.cut()
+	s.rest()
+	var first, ready times
+	for b.Loop() {
+		began := time.Now()
+		s.launch()
+		first = append(first, s.hear("a message of the agent", func(heard) bool { return true }).at.Sub(began))
+		<-s.ready
+		ready = append(ready, time.Since(began))
+		s.rest()
+	}
+	first.report(b, "start")
+	ready.report(b, "ready")
+	b.ReportMetric(0, "ns/op") // it would count the stop as well
+}
+
+// rest stops the agent and waits for its last word.
+func (s *stage) rest() {
+	s.b.Helper()
+	s.stop()
+	s.hear("the farewell", func(h heard) bool {
+		return h.topic == topic.Up("state") && strings.Contains(string(h.payload), `"`+wire.ReasonShutdown+`"`)
+	})
+}
+
+// BenchmarkIdle64 measures memory and processor time of an agent that polls 64 values a second and publishes them every
+// second. The simulated rack and the broker run in the same process and are in the numbers: they are upper bounds.
+func BenchmarkIdle64(b *testing.B) {
+	s := newStage(b)
+	s.start()
+	values := s.values()
+	s.operator.Disconnect(0)
+	debug.FreeOSMemory() // what other benchmarks left
+	const window = 250 * time.Millisecond
+	tick := time.NewTicker(window)
+	defer tick.Stop()
+	began, used := time.Now(), processor(b)
+	for b.Loop() {
+		<-tick.C
+	}
+	took := time.Since(began).Seconds()
+	b.ReportMetric(float64((processor(b)-used).Microseconds())/1000/took, "cpu-ms/s")
+	b.ReportMetric(resident()/(1<<20), "rss-MiB")
+	b.ReportMetric(float64(values)/benchPeriod, "values/s")
+	b.ReportMetric(0, "ns/op") // it would be the window
+}
+
+// values counts what one batch of readings holds.
+func (s *stage) values() (n int) {
+	s.b.Helper()
+	var batch struct {
+		D map[string]map[string][]*float64 `json:"d"`
+	}
+	h := s.hear("telemetry", func(h heard) bool { return h.topic == topic.Up("tele") })
+	if err := json.Unmarshal(h.payload, &batch); err != nil {
+		s.b.Fatal(err)
+	}
+	for _, quantities := range batch.D {
+		for q, list := range quantities {
+			if q != string(rack.Identified) { // once a minute
+				n += len(list)
+			}
+		}
+	}
+	return n
+}
+
+// processor is the time that this process has used on all processors.
+func processor(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// resident is the memory that this process holds in bytes: its resident pages (Linux, proc(5), statm), elsewhere what
+// the Go runtime has mapped.
+func resident() float64 {
+	if b, err := os.ReadFile("/proc/self/statm"); err == nil {
+		if f := strings.Fields(string(b)); len(f) > 1 {
+			if pages, err := strconv.Atoi(f[1]); err == nil {
+				return float64(pages) * float64(os.Getpagesize())
+			}
+		}
+	}
+	all := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
+	metrics.Read(all)
+	return float64(all[0].Value.Uint64())
+}

@@ -1,0 +1,202 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// operator sends commands as a controller does: each again and again, under its id, until its end is heard. He keeps
+// below the rate that an agent takes.
+type operator struct {
+	m        *mosquitto
+	w        *witness
+	ids      []string
+	payloads map[string]string
+	sent     map[string]time.Time
+}
+
+const (
+	pace    = 125 * time.Millisecond // 8 commands a second
+	insists = 3 * time.Second        // between two sendings of one command
+)
+
+// newOperator makes cuts of outlets 1 to 6 in turn.
+func newOperator(m *mosquitto, w *witness, n int) *operator {
+	o := &operator{m: m, w: w, payloads: map[string]string{}, sent: map[string]time.Time{}}
+	for i := range n {
+		id := fmt.Sprintf("b%02d", i+1)
+		o.ids = append(o.ids, id)
+		o.payloads[id] = envelope(id, "outlet.cut", "outlet/"+out(i%6+1).String(), 2*time.Minute, "")
+	}
+	return o
+}
+
+// send publishes commands at once. Where there is no broker he hears that, and sends them again later.
+func (o *operator) send(ids ...string) {
+	var lines []string
+	for _, id := range ids {
+		lines = append(lines, o.payloads[id])
+		o.sent[id] = time.Now()
+	}
+	_ = o.m.pub(strings.Join(lines, "\n")+"\n", "-l", "-t", topic.Command())
+}
+
+// next is a command that has not ended and is due to be sent; done: all have ended.
+func (o *operator) next() (id string, done bool) {
+	done = true
+	for _, id := range o.ids {
+		if len(o.w.ends(id)) > 0 {
+			continue
+		}
+		done = false
+		if time.Since(o.sent[id]) > insists {
+			return id, false
+		}
+	}
+	return "", done
+}
+
+// insist sends until all commands have ended. between is called before each round.
+func (o *operator) insist(t *testing.T, between func(round int)) {
+	t.Helper()
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	for round := range 600 {
+		between(round)
+		id, done := o.next()
+		if done {
+			return
+		}
+		if id != "" {
+			o.send(id)
+		}
+		<-tick.C
+	}
+	for _, id := range o.ids {
+		if len(o.w.ends(id)) == 0 {
+			t.Errorf("command %s has no end: %s", id, o.w.states(id))
+		}
+	}
+}
+
+// endOnce checks that each command has exactly one end. Where many commands concern one outlet the first one proves its
+// cut and the others find nothing that a meter could prove.
+func (o *operator) endOnce(t *testing.T) {
+	t.Helper()
+	for _, id := range o.ids {
+		ends := o.w.ends(id)
+		if len(ends) != 1 {
+			t.Errorf("command %s has %d ends: %s", id, len(ends), o.w.states(id))
+			continue
+		}
+		if got := strings.TrimSuffix(ends[0].String(), " dup"); got != "succeeded" && got != "partial/no_load" {
+			t.Errorf("command %s ended %s", id, got)
+		}
+	}
+}
+
+// ambiguous is the rule that the observer cannot judge where many commands concern one outlet: a write that leaves a
+// relay as it is fits the steps of all of them, and it takes the first. The number of writes tells.
+const ambiguous = "S1"
+
+// TestABurstAcrossAKilledBroker: 20 commands at once, then 30 at the pace, and in the middle of them the broker is
+// killed, for a second. It forgets everything, or what it had not written yet; commands that it acknowledged are gone,
+// and others come again. Their sender insists, and each ends once.
+func TestABurstAcrossAKilledBroker(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		lines []string
+	}{{"without persistence", nil}, {"with persistence", persistent(t)}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			m := newMosquitto(t, c.lines...)
+			w := m.watch()
+			r := theRack(t, m)
+			r.join(t, w)
+			o := newOperator(m, w, 50)
+			o.send(o.ids[:20]...)
+			o.insist(t, func(round int) {
+				switch round {
+				case 8:
+					o.send(o.ids[30:35]...) // these are on their way when it is killed
+					m.kill()
+				case 16:
+					m.start()
+				}
+			})
+			o.endOnce(t)
+			if n := w.accepted(o.ids); n != 50 {
+				t.Errorf("%d of 50 commands were heard accepted", n)
+			}
+			r.judge(t, 50, ambiguous)
+		})
+	}
+}
+
+// TestABrokerThatStandsStill: a stopped process keeps its connections and says nothing.
+func TestABrokerThatStandsStill(t *testing.T) {
+	t.Parallel()
+	m := newMosquitto(t)
+	w := m.watch()
+	r := theRack(t, m)
+	r.join(t, w)
+	m.order(cut("c1", 3))
+	eventually(t, 5*time.Second, "the command to be accepted", func() bool { return w.states("c1") != "" })
+	m.signal(syscall.SIGSTOP)
+	stopped := time.Now()
+	sent := make(chan error, 1)
+	go func() { sent <- m.pub(cut("c2", 4)+"\n", "-l", "-t", topic.Command()) }()
+	if err := within(10*time.Second, func() bool { return r.agent.Status().Link != "up" }); err != nil {
+		t.Errorf("the agent does not notice within 10 s: link %s", r.agent.Status().Link)
+	}
+	t.Logf("noticed after %s", time.Since(stopped).Round(time.Millisecond))
+	pass(15*time.Second - time.Since(stopped))
+	m.signal(syscall.SIGCONT)
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+	eventually(t, 30*time.Second, "the agent to be back", func() bool { return r.agent.Status().Link == "up" })
+	w.expect(t, "c1", "succeeded")
+	w.expect(t, "c2", "succeeded")
+	for _, id := range []string{"c1", "c2"} {
+		if len(w.ends(id)) != 1 {
+			t.Errorf("command %s: %s", id, w.states(id))
+		}
+	}
+	eventually(t, 10*time.Second, "the readings of the time in between", func() bool { return w.whole() > 16 })
+	eventually(t, 20*time.Second, "what is retained to say online", func() bool { return m.retained(topic.Up("state"), `"state":"online"`) })
+	r.judge(t, 2)
+}
+
+// whole is the number of batches up to which none is missing.
+func (w *witness) whole() (n int) {
+	seen := map[int]bool{}
+	for _, m := range w.on(topic.Up("tele")) {
+		var b struct {
+			Seq int `json:"seq"`
+		}
+		if json.Unmarshal([]byte(m.payload), &b) == nil {
+			seen[b.Seq] = true
+		}
+	}
+	for seen[n+1] {
+		n++
+	}
+	return n
+}
+
+// retained asks a new subscriber what the broker has kept on a topic.
+func (m *mosquitto) retained(topic, want string) bool {
+	args := append(slices.Clone(m.client), "-C", "1", "-W", "2", "--retained-only", "-t", topic, "-F", "%p")
+	text, err := exec.Command("mosquitto_sub", args...).Output()
+	return err == nil && strings.Contains(string(text), want)
+}
