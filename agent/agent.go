@@ -38,6 +38,7 @@ type Agent struct {
 	out     *fanout
 	numbers *numbers
 	buses   map[string]*i2cbus.Bus
+	closed  map[string]string // by bus: why it could not be opened
 	inv     *inventory.Inventory
 	journal *journal.Journal
 	poller  *poll.Poller

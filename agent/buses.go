@@ -15,15 +15,19 @@ import (
 // the event says why.
 func (a *Agent) openBuses(ctx context.Context) error {
 	a.buses = make(map[string]*i2cbus.Bus, len(a.conf.Buses))
+	a.closed = make(map[string]string)
 	for _, c := range a.conf.Buses {
 		t, err := a.world.Bus(ctx, c)
 		if err != nil {
 			a.out.event(rack.Event{Kind: rack.EventBusHung, Severity: rack.Error, At: time.Now(), Device: c.Name, Reason: err.Error(), Text: "bus " + c.Name + " cannot be opened"})
 			t = closedBus{name: c.Name, err: err}
+			a.closed[c.Name] = err.Error()
 		}
-		refuse, err := a.owned(c)
-		if err != nil {
-			return fmt.Errorf("bus %s: kernel drivers on it: %w", c.Name, err)
+		var refuse map[uint16]string
+		if a.closed[c.Name] == "" {
+			if refuse, err = a.owned(c); err != nil {
+				return fmt.Errorf("bus %s: kernel drivers on it: %w", c.Name, err)
+			}
 		}
 		a.buses[c.Name] = i2cbus.New(t, i2cbus.Opts{Refuse: refuse, OnChange: func(hung bool, since time.Time) { a.busChanged(c.Name, hung, since) }})
 	}

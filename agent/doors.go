@@ -173,9 +173,10 @@ type Status struct {
 	Alarms    []rack.Alarm   `json:"alarms"`
 }
 
-// BusStatus is one bus; hung_s is absent while it answers.
+// BusStatus is one bus; hung_s is absent while it answers, error where it could be opened.
 type BusStatus struct {
 	Name  string `json:"name"`
+	Error string `json:"error,omitempty"`
 	HungS *int   `json:"hung_s,omitempty"`
 }
 
@@ -212,7 +213,7 @@ func (a *Agent) Status() Status {
 		st.Link, st.LinkError = string(s.State), s.LastError
 	}
 	for _, b := range a.conf.Buses {
-		bs := BusStatus{Name: b.Name}
+		bs := BusStatus{Name: b.Name, Error: a.closed[b.Name]}
 		if since := a.buses[b.Name].Stats().HungSince; !since.IsZero() {
 			s := int(time.Since(since).Seconds())
 			bs.HungS = &s

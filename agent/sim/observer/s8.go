@@ -123,7 +123,8 @@ func (r *run) writeOf(e *entry, s stepResult, o *outlet) *write {
 }
 
 // unfound reports a cut of a welded contact that did not end welded. It is not judged where the meter could not tell,
-// where the load was too small, where another relay switches the outlet, where a restart or a cut came in between.
+// where the load was too small, where another relay switches the outlet, where a restart or a cut came in between. Any
+// meter counts: one that fails beside a welded contact looks like a load that fell instead.
 func (r *run) unfound(w *write, why reason) []Violation {
 	if why.step == nil || why.step.Do != doCut {
 		return nil
@@ -133,7 +134,7 @@ func (r *run) unfound(w *write, why reason) []Violation {
 	for _, s := range r.truth.spans(func(f sim.Fault) bool { return f.Kind == sim.FaultWelded && f.Outlet == o.id }) {
 		welded = welded || s.covers(w.at) && (s.to.IsZero() || s.to.After(w.at.Add(judged)))
 	}
-	if !welded || r.truth.crossed(o, w.at) || r.truth.disturbed(o, w.at, w.at.Add(judged)) ||
+	if !welded || r.truth.crossed(o, w.at) || r.anyDisturbed(w.at, w.at.Add(judged)) ||
 		!r.truth.closed(o, w.at) || r.truth.mean(o, w.at.Add(-time.Second), w.at) < plainLoadW {
 		return nil
 	}
@@ -151,6 +152,16 @@ func (r *run) unfound(w *write, why reason) []Violation {
 		}
 	}
 	return nil
+}
+
+// anyDisturbed tells whether some outlet's meter could not tell the truth.
+func (r *run) anyDisturbed(from, to time.Time) bool {
+	for _, o := range r.layout.outlets {
+		if r.truth.disturbed(o, from, to) {
+			return true
+		}
+	}
+	return false
 }
 
 func hasStep(t targetResult, o *outlet) bool {
