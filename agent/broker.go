@@ -194,7 +194,7 @@ func (a *Agent) telemetryOpts() telemetry.Opts {
 	return telemetry.Opts{
 		Epoch: randomWord(4), Period: a.conf.Telemetry.Period(), Readings: a.poller.All, Events: a.out.event,
 		Encode: func(ep string, seq int64, ts time.Time, readings []rack.Reading) ([]byte, error) {
-			return wire.Telemetry{Epoch: ep, Seq: uint64(seq), At: ts, Readings: readings}.Encode(), nil //nolint:gosec // counts from 1
+			return wire.Telemetry{Epoch: ep, Seq: uint64(seq), At: ts, Readings: readings}.Encode(), nil
 		},
 		Send: func(b telemetry.Batch, delivered func()) error {
 			if a.link == nil {

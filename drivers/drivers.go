@@ -13,23 +13,23 @@ type Fault uint8
 
 // The faults. A zero Fault means none.
 const (
-	None          Fault = iota
-	NoAnswer            // address or data not acknowledged: absent, unpowered, mux channel closed (ENXIO, EREMOTEIO)
-	Arbitration         // arbitration lost or bus busy (EAGAIN)
-	Timeout             // clock held low, controller gave up, or our deadline passed (ETIMEDOUT)
-	BusFault            // unspecific bus error or bus held low (EIO, EBUSY)
-	Hung                // a transfer did not return at all; the bus is fenced off
-	Implausible         // all ones, out of range, or frozen bits: not a measurement
-	Corrupt             // checksum, length or format of the device's data is wrong
-	Restarted           // the device is at its power-on defaults
-	Mismatch            // written, and something else read back
-	WrongDevice         // identification differs from what the configuration names
-	OutOfControl        // a relay bank whose direction register reads inputs
-	Foreign             // a kernel driver or another master owns this device
-	Unsupported         // the adapter or the part cannot do it (EOPNOTSUPP)
-	Settling            // too soon after a change for the value to mean anything
-	NotRead             // never read since the start
-	Cancelled           // the caller's context ended before the transfer began
+	None         Fault = iota
+	NoAnswer           // address or data not acknowledged: absent, unpowered, mux channel closed (ENXIO, EREMOTEIO)
+	Arbitration        // arbitration lost or bus busy (EAGAIN)
+	Timeout            // clock held low, controller gave up, or our deadline passed (ETIMEDOUT)
+	BusFault           // unspecific bus error or bus held low (EIO, EBUSY)
+	Hung               // a transfer did not return at all; the bus is fenced off
+	Implausible        // all ones, out of range, or frozen bits: not a measurement
+	Corrupt            // checksum, length or format of the device's data is wrong
+	Restarted          // the device is at its power-on defaults
+	Mismatch           // written, and something else read back
+	WrongDevice        // identification differs from what the configuration names
+	OutOfControl       // a relay bank whose direction register reads inputs
+	Foreign            // a kernel driver or another master owns this device
+	Unsupported        // the adapter or the part cannot do it (EOPNOTSUPP)
+	Settling           // too soon after a change for the value to mean anything
+	NotRead            // never read since the start
+	Cancelled          // the caller's context ended before the transfer began
 )
 
 var faultNames = [...]string{
@@ -72,7 +72,7 @@ func (e *Error) Error() string {
 	}
 	b.WriteString(": ")
 	b.WriteString(e.Fault.String())
-	if e.Err != nil && e.Err != error(e.Fault) {
+	if f, same := e.Err.(Fault); e.Err != nil && (!same || f != e.Fault) { //nolint:errorlint // only the bare Fault says nothing new
 		b.WriteString(": ")
 		b.WriteString(e.Err.Error())
 	}

@@ -262,12 +262,11 @@ func TestStaleFileWithNewMeta(t *testing.T) {
 	all := recorded(t, history())
 	for n := 0; n+2 < len(all); n += 3 {
 		for _, later := range []int{n + 1, n + 2} {
-			_, at := all[later].writes(t)
 			size := pageSizeOf(all[later].after)
 			file := make([]byte, len(all[later].after))
 			copy(file, all[n].after)
 			for m := n + 1; m <= later; m++ {
-				_, at = all[m].writes(t)
+				_, at := all[m].writes(t)
 				copy(file[at:at+size], all[m].after[at:at+size])
 			}
 			if _, err := s.look(file); !errors.Is(err, errUnreadable) {

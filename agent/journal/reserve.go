@@ -54,7 +54,7 @@ func roomFor(dir string, size int64) bool {
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return false
 	}
-	return int64(st.Bavail) >= 2*size/max(int64(st.Bsize), 1)
+	return int64(st.Bavail) >= 2*size/max(int64(st.Bsize), 1) //nolint:unconvert // int32 on some systems
 }
 
 // useReserve turns the disk's state to full and frees the reserve for the records that may still be written.

@@ -138,7 +138,7 @@ func (c *conn) kill(why error) error {
 	c.mu.Lock()
 	if c.cause == nil {
 		c.cause = why
-		if c.waiting && why == error(errClosed) {
+		if c.waiting && errors.Is(why, errClosed) {
 			c.cause = &failure{why: ReasonSilent, err: errors.New("no answer to a ping")}
 		}
 	}

@@ -56,7 +56,7 @@ func connect(ctx context.Context, c mqtt.Client, w *conn) (present bool, err err
 	select {
 	case <-t.Done():
 	case <-ctx.Done():
-		w.kill(ctx.Err())
+		_ = w.kill(ctx.Err())
 		<-t.Done()
 	}
 	if err := t.Error(); err != nil {

@@ -65,7 +65,7 @@ func (l *Link) subscribe(s *session) bool {
 	filter := l.down + "#"
 	code, err := subscribe(s.client, filter, s.done)
 	if err != nil {
-		s.w.kill(err)
+		_ = s.w.kill(err)
 		return false
 	}
 	l.mu.Lock()

@@ -238,7 +238,7 @@ func (l *Link) said(s *session, said <-chan struct{}) bool {
 		select {
 		case <-said:
 			return true
-		case <-s.lost:
+		case <-s.lost: //nolint:errcheck // why does not matter here
 			return false
 		case <-limit.C:
 			return false

@@ -44,8 +44,8 @@ func Listen(ctx context.Context, path, group string) (net.Listener, error) {
 	if err != nil {
 		return nil, err // names the path itself
 	}
-	if err := errors.Join(os.Chown(path, -1, gid), os.Chmod(path, 0o660)); err != nil {
-		l.Close()
+	if err := errors.Join(os.Chown(path, -1, gid), os.Chmod(path, 0o660)); err != nil { //nolint:gosec // the group's members may connect: that is what it is for
+		_ = l.Close()
 		return nil, err
 	}
 	return l, nil
@@ -66,7 +66,7 @@ func removeStale(ctx context.Context, path string) error {
 	d := net.Dialer{Timeout: time.Second}
 	c, err := d.DialContext(ctx, "unix", path)
 	if err == nil {
-		c.Close()
+		_ = c.Close()
 		return ErrInUse
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) { // only that proves that nobody is there

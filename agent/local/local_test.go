@@ -391,8 +391,8 @@ func TestConnectionsAreCapped(t *testing.T) {
 		}
 	}
 	over := dial()
-	res, err := http.ReadResponse(bufio.NewReader(over), nil)
-	if err != nil || res.StatusCode != 503 {
+	res, err := http.ReadResponse(bufio.NewReader(over), nil) //nolint:bodyclose // its connection is closed at the end
+	if err != nil || res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("one too many: %v, %v", res, err)
 	}
 	open[7].Close()
@@ -493,7 +493,7 @@ func TestADeskThatHangs(t *testing.T) {
 		}
 		defer res.Body.Close()
 		var why problem
-		if json.NewDecoder(res.Body).Decode(&why) != nil || res.StatusCode != 503 || time.Since(start) != answerLimit {
+		if json.NewDecoder(res.Body).Decode(&why) != nil || res.StatusCode != http.StatusServiceUnavailable || time.Since(start) != answerLimit {
 			t.Errorf("%d %q after %s", res.StatusCode, why.Error, time.Since(start))
 		}
 		stop()

@@ -87,7 +87,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		cancel()
 		err = h.Close()
 	}
-	<-ended
+	<-ended //nolint:errcheck // it ended because it was asked to
 	return err
 }
 

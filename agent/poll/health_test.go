@@ -130,11 +130,10 @@ var allFaults = []drivers.Fault{
 
 // witness watches a device from outside: it knows only what was fed in and what was shown.
 type witness struct {
-	absent     bool // seen absent, and not yet identified since
-	probation  int  // good samples in a row since the identification that ended an absence; -1: not in probation
-	sampled    bool // a good sample came in since the last look
-	identified bool
-	last       rack.Quality
+	absent    bool // seen absent, and not yet identified since
+	probation int  // good samples in a row since the identification that ended an absence; -1: not in probation
+	sampled   bool // a good sample came in since the last look
+	last      rack.Quality
 }
 
 func (w *witness) fed(act Act, f drivers.Fault) {

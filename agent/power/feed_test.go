@@ -93,8 +93,12 @@ func TestPeakForgetsAfterAMinute(t *testing.T) {
 		w    float64
 		want float64
 	}{
-		{0, 100, 100}, {5 * time.Second, 90, 100}, {20 * time.Second, 300, 300}, {69 * time.Second, 50, 300},
-		{80 * time.Second, 50, 50}, {10 * time.Minute, 10, 10},
+		{0, 100, 100},
+		{5 * time.Second, 90, 100},
+		{20 * time.Second, 300, 300},
+		{69 * time.Second, 50, 300},
+		{80 * time.Second, 50, 50},
+		{10 * time.Minute, 10, 10},
 	} {
 		if got := p.add(c.at, c.w); got != c.want {
 			t.Errorf("at %s: %v, want %v", c.at, got, c.want)

@@ -51,6 +51,7 @@ func (b *bench) set(change func(*bench)) {
 }
 
 func (b *bench) Cut(ctx context.Context, n int) (Write, error) { return b.move(ctx, "cut", n, false) }
+
 func (b *bench) Energise(ctx context.Context, n int) (Write, error) {
 	return b.move(ctx, "energise", n, true)
 }

@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -87,13 +88,13 @@ func deliver(to []slot, w, r []byte) error {
 	var acked, refused bool
 	for _, sl := range to {
 		part := make([]byte, len(r))
-		switch sl.chip.Tx(w, part) {
-		case nil:
+		switch err := sl.chip.Tx(w, part); {
+		case err == nil:
 			acked = true
 			for i := range r {
 				r[i] &= part[i]
 			}
-		case NackData:
+		case errors.Is(err, NackData):
 			refused = true
 		}
 	}

@@ -141,7 +141,7 @@ func (c *checker) channel(f *modelFile, key string, channel *int) {
 func (c *checker) memory(e *fruEntry) {
 	if part := at24.Part(e.Part); !slices.Contains(at24.Known(), part) {
 		c.bad("buses.fru.part", "%q is none of %q", part, at24.Known())
-	} else if err := (at24.Opts{Addr: uint16(e.Address), Part: part}).Check(); err != nil { //nolint:gosec // judged by the caller
+	} else if err := (at24.Opts{Addr: uint16(e.Address), Part: part}).Check(); err != nil {
 		c.bad("buses.fru.address", "%v", err)
 	}
 }

@@ -215,7 +215,7 @@ func FuzzParseModel(f *testing.F) {
 
 func mistakes(err error) []*Mistake {
 	var m *Mistake
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the joined list itself
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		var out []*Mistake
 		for _, e := range many.Unwrap() {
 			if errors.As(e, &m) {

@@ -146,10 +146,10 @@ func (f *modelFile) model() *Model {
 	m := &Model{
 		Name: f.Model, Manufacturer: f.Manufacturer, Product: f.Product,
 		NominalV: f.NominalV, Settling: time.Duration(f.SettlingMS) * time.Millisecond,
-		relays: uint16(f.Buses.Relays.Address), //nolint:gosec // checked
+		relays: uint16(f.Buses.Relays.Address),
 	}
 	if f.Buses.Mux != nil {
-		m.mux = uint16(f.Buses.Mux.Address) //nolint:gosec // checked
+		m.mux = uint16(f.Buses.Mux.Address)
 	}
 	if e := f.Buses.FRU; e != nil {
 		m.eeprom = &eeprom{place: placeAt(e.Address, e.Channel), part: at24.Part(e.Part)}
@@ -167,7 +167,7 @@ func (f *modelFile) model() *Model {
 }
 
 func placeAt(addr int, channel *int) place {
-	p := place{addr: uint16(addr), channel: upstream} //nolint:gosec // checked
+	p := place{addr: uint16(addr), channel: upstream}
 	if channel != nil {
 		p.channel = *channel
 	}

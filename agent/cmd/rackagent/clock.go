@@ -91,7 +91,7 @@ func askChrony(address string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer conn.Close() //nolint:errcheck // nothing is buffered
+	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(chronyLimit)); err != nil {
 		return false, err
 	}

@@ -63,9 +63,9 @@ func (f *pduFound) read(ctx context.Context, hw hardware, c *config.Config) erro
 	if err != nil {
 		return err
 	}
-	defer bus.Close() //nolint:errcheck // nothing was written
+	defer bus.Close()
 	act := i2cbus.New(unwritable{}, i2cbus.Opts{})
-	defer act.Close() //nolint:errcheck // it has no transport
+	defer act.Close()
 	p, err := pdu.New(bus.Poll(), act.Act(), pdu.Opts{Name: f.Name, Model: m})
 	if err != nil {
 		return err

@@ -123,7 +123,7 @@ func (d *Dev) Sense(ctx context.Context, checksum uint32) (Measurement, error) {
 	}
 	m.Voltage = Voltage(m.RawV, d.o.FullScaleV)
 	if m.RawV >= noCrossing && status&irqNoCrossing == 0 {
-		m.Frequency = Frequency(uint16(t.measure(PERIOD))) //nolint:gosec // a 16-bit register
+		m.Frequency = Frequency(uint16(t.measure(PERIOD)))
 	}
 	if t.err != nil {
 		return Measurement{}, t.err
@@ -140,7 +140,7 @@ func (d *Dev) load(t *transfer, energy uint32, c Channel, regs [5]Reg) Load {
 		Current:  Current(raw.IRMS, c.FullScaleI),
 		Power:    power(raw.WATT),
 		Apparent: power(raw.VA), Reactive: power(raw.VAR),
-		PowerFactor: PowerFactor(uint16(pf)), //nolint:gosec // a 16-bit register
+		PowerFactor: PowerFactor(uint16(pf)),
 		Energy:      energy,
 		Raw:         raw,
 	}

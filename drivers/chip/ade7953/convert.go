@@ -50,7 +50,7 @@ func Frequency(period uint16) physic.Frequency {
 }
 
 // PowerFactor converts PFA and PFB.
-func PowerFactor(code uint16) float64 { return float64(int16(code)) / 32768 } //nolint:gosec // two's complement
+func PowerFactor(code uint16) float64 { return float64(int16(code)) / 32768 }
 
 // EnergyCount is the energy in joules behind one count of AENERGYA or AENERGYB.
 func EnergyCount(v physic.ElectricPotential, i physic.ElectricCurrent) float64 {
@@ -66,4 +66,4 @@ func fullScaleWatts(v physic.ElectricPotential, i physic.ElectricCurrent) float6
 }
 
 // signed extends the sign of 24 bits.
-func signed(code uint32) int32 { return int32(code<<8) >> 8 } //nolint:gosec // the shift drops the upper byte
+func signed(code uint32) int32 { return int32(code<<8) >> 8 }

@@ -62,7 +62,7 @@ func (o Opts) scale() error {
 func gainSetting(gain int, a bool) (uint32, error) {
 	for code, g := range []int{1, 2, 4, 8, 16} {
 		if g == gain {
-			return uint32(code), nil //nolint:gosec // 0 to 4
+			return uint32(code), nil
 		}
 	}
 	if gain == 22 && a {

@@ -112,7 +112,7 @@ func (p Part) geometry() (geometry, bool) {
 // addresses is how many device addresses the part answers to.
 func (g geometry) addresses() uint16 {
 	if g.pointer == 1 && g.size > 256 {
-		return uint16(g.size / 256) //nolint:gosec // at most 8
+		return uint16(g.size / 256)
 	}
 	return 1
 }
@@ -160,7 +160,7 @@ func (d *Dev) readPiece(ctx context.Context, off int, buf []byte) error {
 	}
 	addr, pointer := d.addr, []byte{byte(off >> 8), byte(off)}
 	if d.geo.pointer == 1 {
-		addr, pointer = d.addr+uint16(off>>8), pointer[1:] //nolint:gosec // off is below the part's size
+		addr, pointer = d.addr+uint16(off>>8), pointer[1:]
 	}
 	if err := d.bus.Tx(addr, pointer, buf); err != nil {
 		return fail(drivers.FaultOf(err), err)

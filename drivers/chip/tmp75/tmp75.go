@@ -137,7 +137,7 @@ func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
 
 // Temperature converts a temperature register. It is false for codes that no 12-bit part can give.
 func Temperature(code uint16) (physic.Temperature, bool) {
-	steps := int16(code) >> 4 //nolint:gosec // the register is two's complement
+	steps := int16(code) >> 4
 	if code&0x0f != 0 || steps < lowest || steps > highest {
 		return 0, false
 	}
