@@ -299,11 +299,12 @@ func TestWhatWasLearntOfAnotherBoardIsForgotten(t *testing.T) {
 		{Kind: rack.RecordWithdraw, Outlet: outlet(3), Serial: "PA-1", Reason: "welded"},
 		{Kind: rack.RecordWiring, Outlet: outlet(4), Wiring: rack.WiringUnproven, Serial: "OLD-BOARD", Reason: "crossed"},
 		{Kind: rack.RecordWiring, Outlet: outlet(5), Wiring: rack.WiringUnproven, Serial: "PA-1", Reason: "crossed"},
+		{Kind: rack.RecordWithdraw, Outlet: outlet(6), Reason: "its record is damaged"},
 	})
 	m.Step(r.now, Identified{PDU: "pdu-a", Ident: ident("PA-1")})
 	s := m.Snapshot(r.now)
-	if s.Outlets[outlet(3)].Withdrawn != "welded" {
-		t.Error("the weld of this board is forgotten")
+	if s.Outlets[outlet(3)].Withdrawn != "welded" || s.Outlets[outlet(6)].Withdrawn == "" {
+		t.Error("a weld of this board is forgotten")
 	}
 	for o, want := range map[rack.OutletID]rack.Wiring{outlet(4): rack.WiringDeclared, outlet(5): rack.WiringUnproven} {
 		if w, why := s.Wiring(o); w != want {

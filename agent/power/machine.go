@@ -91,7 +91,7 @@ func New(now time.Time, layout *rack.Layout, words Words, orders []rack.Order, r
 func (m *Machine) remember(r rack.Record) {
 	v, ok := m.world.Outlets[r.Outlet]
 	p, _ := m.world.Layout.PDU(r.Outlet.PDU)
-	if !ok || r.Serial != p.Serial { // another board was entered since
+	if !ok || (r.Serial != "" && r.Serial != p.Serial) { // another board was entered since; a damaged record names none
 		return
 	}
 	switch {
