@@ -29,7 +29,11 @@ func (a *Agent) openBuses(ctx context.Context) error {
 				return fmt.Errorf("bus %s: kernel drivers on it: %w", c.Name, err)
 			}
 		}
-		a.buses[c.Name] = i2cbus.New(t, i2cbus.Opts{Refuse: refuse, OnChange: func(hung bool, since time.Time) { a.busChanged(c.Name, hung, since) }})
+		b := i2cbus.New(t, i2cbus.Opts{Refuse: refuse, OnChange: func(hung bool, since time.Time) { a.busChanged(c.Name, hung, since) }})
+		a.buses[c.Name] = b
+		if a.world.Opened != nil && a.closed[c.Name] == "" {
+			a.world.Opened(b)
+		}
 	}
 	return nil
 }

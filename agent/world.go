@@ -15,6 +15,8 @@ import (
 type World struct {
 	// Bus opens the transport of a configured bus. It may fail: the devices on it are then absent, the agent runs.
 	Bus func(ctx context.Context, b config.Bus) (i2cbus.Transport, error)
+	// Opened is told of every bus that the agent owns from now on; nil: nobody.
+	Opened func(b *i2cbus.Bus)
 	// Owned tells which addresses of a bus a kernel driver holds; nil: none.
 	Owned func(b config.Bus) (map[uint16]string, error)
 	// Dial opens the connection to the broker, TLS included; nil: no broker.

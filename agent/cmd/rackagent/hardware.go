@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 
 	"rackagent/config"
 	"rackagent/drivers/board"
@@ -47,3 +48,13 @@ func (b *buses) open(_ context.Context, c config.Bus) (i2cbus.Transport, error) 
 // ownedOn tells which addresses of an opened bus a kernel driver holds. A bus that could not be opened has none: nothing
 // reaches it.
 func (b *buses) ownedOn(c config.Bus) (map[uint16]string, error) { return b.owned[c.Name], nil }
+
+// register has periph's tools share the agent's owner of a bus instead of opening it a second time. Where they cannot, the
+// agent runs all the same: the kernel's lock on the device keeps a second owner out.
+func register(log *slog.Logger) func(*i2cbus.Bus) {
+	return func(b *i2cbus.Bus) {
+		if err := i2cbus.Register(b); err != nil {
+			log.Warn("bus is not in periph's registry", "bus", b.String(), "err", err)
+		}
+	}
+}

@@ -85,7 +85,7 @@ func (a *app) world(conf *config.Config, d doors, clock *clockWatch, log *slog.L
 	}
 	b := &buses{hardware: hw, owned: make(map[string]map[uint16]string)}
 	return agent.World{
-		Bus: b.open, Owned: b.ownedOn, Dial: dial, Password: password(conf.MQTT), Clock: clock.now,
+		Bus: b.open, Owned: b.ownedOn, Opened: register(log), Dial: dial, Password: password(conf.MQTT), Clock: clock.now,
 		Local: opener(d.local), Metrics: opener(d.metrics), Log: log,
 	}, nil
 }

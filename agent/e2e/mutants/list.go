@@ -86,7 +86,7 @@ func mutants() []mutant {
 		},
 		{
 			"no second judgement before the write", "agent/power/steps.go",
-			"	if m.mustWait(now, t, t.current.step) {\n		return\n	}\n", "",
+			"	if m.closing || m.mustWait(now, t, t.current.step) {\n		return\n	}\n", "",
 			[]string{power},
 		},
 		{
@@ -111,7 +111,32 @@ func mutants() []mutant {
 		},
 		{
 			"a restart believes the journal", "agent/power/recover.go",
-			"		if t.steps[i].Settled == nil {\n", "		if t.steps[i].Settled == nil && i < 0 {\n",
+			"	case proven:\n		t.steps = steps\n", "	case proven || true:\n		t.steps = steps\n",
+			[]string{power},
+		},
+		{
+			"a cut without watts before is called proven", "agent/power/switching.go",
+			"	case w.step.Do == rack.DoCut && !known:\n", "	case false:\n",
+			[]string{power, whole},
+		},
+		{
+			"nobody looks whether another outlet fell", "agent/power/switching.go",
+			"		if o.ID == w.step.On || !known || was < noLoadVA {\n", "		if true {\n",
+			[]string{power},
+		},
+		{
+			"a board that was away keeps its identity", "agent/power/observe.go",
+			"		b.Identified, b.Unidentified = false, \"the board was away\"\n", "",
+			[]string{power},
+		},
+		{
+			"a result is told before it is on disk", "agent/power/publish.go",
+			"	if in.Err == nil {\n		delete(m.owed, in.Token)\n", "	if in.Err == nil || o.outcome != nil {\n		delete(m.owed, in.Token)\n",
+			[]string{power},
+		},
+		{
+			"a welded outlet stays in use", "agent/power/plan.go",
+			"	if why := s.Outlets[o].Withdrawn; why != \"\" {\n", "	if why := s.Outlets[o].Withdrawn; why == \"never\" {\n",
 			[]string{power},
 		},
 		{
