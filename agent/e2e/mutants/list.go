@@ -116,12 +116,12 @@ func mutants() []mutant {
 		},
 		{
 			"a cut without watts before is called proven", "agent/power/switching.go",
-			"	case w.step.Do == rack.DoCut && !known:\n", "	case false:\n",
+			"	case w.step.Do == rack.DoCut && !known:\n", "	case w.step.Do == rack.DoCut && !known && before > 0:\n",
 			[]string{power, whole},
 		},
 		{
 			"nobody looks whether another outlet fell", "agent/power/switching.go",
-			"		if o.ID == w.step.On || !known || was < noLoadVA {\n", "		if true {\n",
+			"		if o.ID == w.step.On || !known || was < noLoadVA {\n", "		if o.ID == w.step.On || !known || was < noLoadVA || true {\n",
 			[]string{power},
 		},
 		{
