@@ -50,7 +50,7 @@ func newRig(t *testing.T, change ...func(*sim.Config)) *rig {
 	if findings := c.Check(inventory.Models); config.HasErrors(findings) {
 		t.Fatal(findings)
 	}
-	sc := rackWorld()
+	sc := sim.MinersAndServer(1) // the rack of testdata/rack.yaml, from the hardware's side
 	sc.StateDir = t.TempDir()
 	for _, f := range change {
 		f(&sc)
@@ -64,20 +64,6 @@ func newRig(t *testing.T, change ...func(*sim.Config)) *rig {
 	}
 	r := &rig{t: t, conf: c, world: w, dir: filepath.Join(sc.StateDir, "state")}
 	return r
-}
-
-// rackWorld is the rack of testdata/rack.yaml from the hardware's side.
-func rackWorld() sim.Config {
-	c := sim.Config{
-		Seed:   1,
-		Feeds:  []sim.Feed{{Name: "feed-a", Volts: 230, Hertz: 50}},
-		Boards: []sim.Board{sim.AC8("pdu-a", "sim-i2c-0", "SIM-0001", "feed-a")},
-	}
-	for n := 1; n <= 6; n++ {
-		c.Loads = append(c.Loads, sim.Plug{Load: sim.NewMiner(fmt.Sprintf("asic-%d", n)), Outlets: []rack.OutletID{out(n)}})
-	}
-	c.Loads = append(c.Loads, sim.Plug{Load: sim.NewServer("gpu-1"), Outlets: []rack.OutletID{out(7), out(8)}})
-	return c
 }
 
 func out(n int) rack.OutletID { return rack.OutletID{PDU: "pdu-a", N: n} }

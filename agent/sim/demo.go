@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"rackagent/agent/rack"
@@ -49,4 +50,20 @@ func Demo(seed uint64) Config {
 			on(NewServer("gpu-1"), 7, 8),
 		},
 	}
+}
+
+// MinersAndServer is a rack with one board in full use: miners asic-1 to asic-6 on outlets 1 to 6, the server gpu-1 on the
+// redundant pair 7 and 8.
+func MinersAndServer(seed uint64) Config {
+	c := Config{
+		Seed:   seed,
+		Feeds:  []Feed{{Name: DemoFeed, Volts: 230, Hertz: 50}},
+		Boards: []Board{AC8(DemoBoard, DemoBus, "SIM-0001", DemoFeed)},
+	}
+	at := func(n int) rack.OutletID { return rack.OutletID{PDU: DemoBoard, N: n} }
+	for n := 1; n <= 6; n++ {
+		c.Loads = append(c.Loads, Plug{Load: NewMiner(fmt.Sprintf("asic-%d", n)), Outlets: []rack.OutletID{at(n)}})
+	}
+	c.Loads = append(c.Loads, Plug{Load: NewServer("gpu-1"), Outlets: []rack.OutletID{at(7), at(8)}})
+	return c
 }

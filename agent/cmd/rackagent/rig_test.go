@@ -21,7 +21,6 @@ import (
 	"go.uber.org/goleak"
 
 	"rackagent/agent/link"
-	"rackagent/agent/rack"
 	"rackagent/agent/sim"
 	"rackagent/drivers/board"
 	"rackagent/drivers/i2cbus"
@@ -109,16 +108,9 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	ahead := new(atomic.Int64)
-	c := sim.Config{
-		Now:  func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
-		Seed: 1, StateDir: t.TempDir(),
-		Feeds:  []sim.Feed{{Name: "feed-a", Volts: 230, Hertz: 50}},
-		Boards: []sim.Board{sim.AC8("pdu-a", "sim-i2c-0", "SIM-0001", "feed-a")},
-	}
-	for n := 1; n <= 6; n++ {
-		c.Loads = append(c.Loads, sim.Plug{Load: sim.NewMiner(fmt.Sprintf("asic-%d", n)), Outlets: []rack.OutletID{{PDU: "pdu-a", N: n}}})
-	}
-	c.Loads = append(c.Loads, sim.Plug{Load: sim.NewServer("gpu-1"), Outlets: []rack.OutletID{{PDU: "pdu-a", N: 7}, {PDU: "pdu-a", N: 8}}})
+	c := sim.MinersAndServer(1)
+	c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	c.StateDir = t.TempDir()
 	w, err := sim.New(c)
 	if err != nil {
 		t.Fatal(err)

@@ -77,7 +77,7 @@ func newDemo(f flags, out io.Writer) (*demo, error) {
 	if findings := c.Check(inventory.Models); config.HasErrors(findings) {
 		return nil, fmt.Errorf("the demo's own configuration: %v", findings)
 	}
-	w, err := sim.New(rackWorld(f.Seed))
+	w, err := sim.New(sim.MinersAndServer(f.Seed)) // what demo.yaml describes, from the hardware's side
 	if err != nil {
 		return nil, err
 	}
@@ -104,20 +104,6 @@ func inject(w *sim.World, s string) error {
 		return err
 	}
 	return w.Inject(fault)
-}
-
-// rackWorld is the rack that demo.yaml describes, from the hardware's side.
-func rackWorld(seed uint64) sim.Config {
-	c := sim.Config{
-		Seed:   seed,
-		Feeds:  []sim.Feed{{Name: "feed-a", Volts: 230, Hertz: 50}},
-		Boards: []sim.Board{sim.AC8("pdu-a", "sim-i2c-0", "SIM-0001", "feed-a")},
-	}
-	for n := 1; n <= 6; n++ {
-		c.Loads = append(c.Loads, sim.Plug{Load: sim.NewMiner(fmt.Sprintf("asic-%d", n)), Outlets: []rack.OutletID{{PDU: "pdu-a", N: n}}})
-	}
-	c.Loads = append(c.Loads, sim.Plug{Load: sim.NewServer("gpu-1"), Outlets: []rack.OutletID{{PDU: "pdu-a", N: 7}, {PDU: "pdu-a", N: 8}}})
-	return c
 }
 
 // outside is the simulated world as the agent sees it.
