@@ -38,7 +38,6 @@ type Agent struct {
 	out     *fanout
 	numbers *numbers
 	buses   map[string]*i2cbus.Bus
-	closed  map[string]string // by bus: why it could not be opened
 	inv     *inventory.Inventory
 	journal *journal.Journal
 	poller  *poll.Poller
@@ -46,6 +45,7 @@ type Agent struct {
 	desk    *command.Desk
 	tele    *telemetry.Telemetry
 	link    *link.Link // nil: no broker
+	core    *layer     // power and poll
 
 	infoDue  chan struct{} // 1: up/info is to be told again
 	stateDue chan struct{} // 1: up/state is to be told again
@@ -55,6 +55,7 @@ type Agent struct {
 	conn   int       // its number
 	idents map[string]ident
 	pulses map[string]time.Time // by bus: its owner's last turn
+	closed map[string]string    // by bus: why it is not open
 }
 
 // ident is what a board last said of itself.
@@ -79,7 +80,7 @@ func New(c *config.Config, w World) (*Agent, error) {
 	if err != nil {
 		w.Log.Warn("the agent's own digest is not known", "err", err)
 	}
-	a := &Agent{conf: c, world: w, log: w.Log, boot: w.Boot, build: build, self: self, idents: make(map[string]ident), pulses: make(map[string]time.Time), infoDue: make(chan struct{}, 1), stateDue: make(chan struct{}, 1)}
+	a := &Agent{conf: c, world: w, log: w.Log, boot: w.Boot, build: build, self: self, idents: make(map[string]ident), pulses: make(map[string]time.Time), closed: make(map[string]string), buses: make(map[string]*i2cbus.Bus), infoDue: make(chan struct{}, 1), stateDue: make(chan struct{}, 1)}
 	a.numbers = newNumbers(a)
 	a.out = newFanout(w.Log, w.Boot, w.Heard, a.numbers.event)
 	return a, nil
@@ -170,6 +171,7 @@ func (a *Agent) live(ctx context.Context) error {
 	edges := newLayer(gctx) // link, local socket, metrics
 	desk := newLayer(context.WithoutCancel(ctx))
 	core := newLayer(context.WithoutCancel(ctx))
+	a.core = core
 	disk := newLayer(context.WithoutCancel(ctx))
 
 	disk.run(group, "journal", a.journal.Run)
@@ -309,6 +311,9 @@ func (a *Agent) firstSweep(ctx context.Context) error {
 // alarmKeys are all alarms that this agent can raise.
 func (a *Agent) alarmKeys() []string {
 	keys := []string{"journal", "observing"}
+	if a.inv == nil {
+		return keys
+	}
 	for _, b := range a.conf.Buses {
 		keys = append(keys, "bus."+b.Name)
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +16,8 @@ import (
 	"rackagent/agent"
 	"rackagent/agent/rack"
 	"rackagent/agent/sim"
+	"rackagent/config"
+	"rackagent/drivers/i2cbus"
 )
 
 // story runs a test of the whole agent in virtual time.
@@ -539,6 +542,37 @@ func TestAWeldIsRememberedOverARestart(t *testing.T) {
 		}
 		r.send("c2", "outlet.energise", "outlet/pdu-a.5")
 		r.expect("c2", rack.StateRejected, rack.CodeWelded)
+		r.close()
+	})
+}
+
+func TestABusThatComesLateIsTakenIntoUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		born := time.Now()
+		r.change = func(w *agent.World) {
+			open := w.Bus
+			w.Bus = func(ctx context.Context, b config.Bus) (i2cbus.Transport, error) {
+				if time.Since(born) < 5*time.Second {
+					return nil, fmt.Errorf("open /dev/i2c-1: %w", syscall.EACCES)
+				}
+				return open(ctx, b)
+			}
+		}
+		r.launch()
+		time.Sleep(3 * time.Second)
+		if got := r.last("alarm/bus.main"); !strings.Contains(got, "permission denied") {
+			t.Errorf("alarm: %s", got)
+		}
+		if b := r.agent.Status().Buses[0]; b.Error == "" {
+			t.Errorf("status: %+v", b)
+		}
+		time.Sleep(5 * time.Minute)
+		if got := r.last("alarm/bus.main"); got != "" {
+			t.Errorf("the alarm stands on: %s", got)
+		}
+		r.send("c1", "outlet.cut", "outlet/pdu-a.3")
+		r.expect("c1", rack.StateSucceeded, "")
 		r.close()
 	})
 }

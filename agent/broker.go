@@ -64,10 +64,10 @@ func (a *Agent) births(conn int) []link.Message {
 		{Topic: "state", Payload: a.state(wire.Online, "", conn).Encode(), Retain: true, Class: link.ClassResult},
 		{Topic: "info", Payload: a.info().Encode(), Retain: true, Class: link.ClassInfo},
 	}
-	for _, alarm := range a.out.active() {
-		out = append(out, alarmMessage(alarm))
+	if a.swept() { // before that, what stands from an earlier life is not known to be over
+		return append(out, a.out.retained(a.alarmKeys())...)
 	}
-	return out
+	return append(out, a.out.retained(nil)...)
 }
 
 // newestBirth is the moment of the newest birth: the zero of an unsynchronised clock.

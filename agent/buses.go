@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"rackagent/agent/rack"
@@ -11,38 +13,26 @@ import (
 	"rackagent/drivers/i2cbus"
 )
 
-// openBuses opens every configured bus. One that cannot be opened does not stop the rest: its devices are absent, and
-// the event says why.
+// openBuses opens every configured bus. One that cannot be opened yet does not stop the rest: its devices are absent, an
+// alarm says why, and it is tried again.
 func (a *Agent) openBuses(ctx context.Context) error {
-	a.buses = make(map[string]*i2cbus.Bus, len(a.conf.Buses))
-	a.closed = make(map[string]string)
 	for _, c := range a.conf.Buses {
-		t, err := a.world.Bus(ctx, c)
-		if err != nil {
-			a.out.event(rack.Event{Kind: rack.EventBusHung, Severity: rack.Error, At: time.Now(), Device: c.Name, Reason: err.Error(), Text: "bus " + c.Name + " cannot be opened"})
-			t = closedBus{name: c.Name, err: err}
-			a.closed[c.Name] = err.Error()
+		late := &lateBus{agent: a, conf: c}
+		refuse, err := late.open(ctx)
+		if errors.Is(err, errOwners) {
+			return err
 		}
-		var refuse map[uint16]string
-		if a.closed[c.Name] == "" {
-			if refuse, err = a.owned(c); err != nil {
-				return fmt.Errorf("bus %s: kernel drivers on it: %w", c.Name, err)
-			}
+		var t i2cbus.Transport = late
+		if err == nil {
+			t = late.bus
 		}
 		b := i2cbus.New(t, i2cbus.Opts{Refuse: refuse, OnChange: func(hung bool, since time.Time) { a.busChanged(c.Name, hung, since) }})
 		a.buses[c.Name] = b
-		if a.world.Opened != nil && a.closed[c.Name] == "" {
+		if a.world.Opened != nil && err == nil {
 			a.world.Opened(b)
 		}
 	}
 	return nil
-}
-
-func (a *Agent) owned(c config.Bus) (map[uint16]string, error) {
-	if a.world.Owned == nil {
-		return nil, nil
-	}
-	return a.world.Owned(c)
 }
 
 func (a *Agent) busChanged(name string, hung bool, since time.Time) {
@@ -62,14 +52,98 @@ func (a *Agent) closeBuses() {
 	}
 }
 
-// closedBus stands for a bus that could not be opened.
-type closedBus struct {
-	name string
-	err  error
+// reopenEvery is the pause between two attempts to open a bus that was not there: rights that udev sets late, a module or
+// an adapter that comes later. Arbitrary.
+const reopenEvery = 10 * time.Second
+
+// errOwners stands for a bus of which it cannot be told what the kernel owns on it.
+var errOwners = errors.New("kernel drivers on it")
+
+// lateBus is a bus that may not be there yet. Its owner is the only caller of Tx, as for any transport.
+type lateBus struct {
+	agent *Agent
+	conf  config.Bus
+
+	bus   i2cbus.Transport // nil: not open
+	owned map[uint16]string
+	tried time.Time
+
+	mu  sync.Mutex
+	err error // why it is not open
 }
 
-func (c closedBus) Tx(context.Context, uint16, []byte, []byte) error {
-	return &drivers.Error{Op: "transfer", Device: "bus " + c.name, Fault: drivers.FaultOf(c.err), Err: c.err}
+// open tries to open the bus, and tells what the kernel owns on it.
+func (l *lateBus) open(ctx context.Context) (map[uint16]string, error) {
+	l.tried = time.Now()
+	t, err := l.agent.world.Bus(ctx, l.conf)
+	if err == nil && l.agent.world.Owned != nil {
+		if l.owned, err = l.agent.world.Owned(l.conf); err != nil {
+			return nil, errors.Join(fmt.Errorf("bus %s: %w: %w", l.conf.Name, errOwners, err), t.Close())
+		}
+	}
+	l.tell(err)
+	if err != nil {
+		return nil, err
+	}
+	l.bus = t
+	return l.owned, nil
 }
-func (c closedBus) Close() error   { return nil }
-func (c closedBus) String() string { return c.name }
+
+// tell reports a change of whether the bus is open.
+func (l *lateBus) tell(err error) {
+	l.mu.Lock()
+	old := l.err
+	l.err = err
+	l.mu.Unlock()
+	if (old == nil) == (err == nil) {
+		return
+	}
+	e := rack.Event{Kind: rack.EventBusBack, Severity: rack.Info, At: time.Now(), Device: l.conf.Name, Text: "bus " + l.conf.Name + " is open now"}
+	if err != nil {
+		e.Kind, e.Severity, e.Reason = rack.EventBusHung, rack.Error, err.Error()
+		e.Text = "bus " + l.conf.Name + " cannot be opened: " + err.Error()
+	}
+	l.agent.out.event(e)
+	l.agent.out.alarm(rack.Alarm{Key: "bus." + l.conf.Name, Since: e.At, Severity: rack.Error, Text: e.Text, Cleared: err == nil})
+	l.agent.setClosed(l.conf.Name, err)
+}
+
+// Tx opens the bus first if it is time to try again.
+func (l *lateBus) Tx(ctx context.Context, addr uint16, w, r []byte) error {
+	if l.bus == nil && time.Since(l.tried) >= reopenEvery {
+		_, _ = l.open(ctx) // what came of it is told
+	}
+	if l.bus == nil {
+		return &drivers.Error{Op: "transfer", Device: "bus " + l.conf.Name, Fault: drivers.FaultOf(l.err), Err: l.err}
+	}
+	if driver, ok := l.owned[addr]; ok {
+		return &drivers.Error{Op: "transfer", Device: fmt.Sprintf("bus %s 0x%02x", l.conf.Name, addr), Fault: drivers.Foreign, Err: errors.New("owned by kernel driver " + driver)}
+	}
+	return l.bus.Tx(ctx, addr, w, r)
+}
+
+// Close closes what is open.
+func (l *lateBus) Close() error {
+	if l.bus == nil {
+		return nil
+	}
+	return l.bus.Close()
+}
+
+func (l *lateBus) String() string { return l.conf.Name }
+
+// setClosed keeps why a bus is not open, for the status; nil: it is.
+func (a *Agent) setClosed(name string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.closed, name)
+	if err != nil {
+		a.closed[name] = err.Error()
+	}
+}
+
+func (a *Agent) whyClosed(name string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.closed[name]
+}

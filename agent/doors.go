@@ -92,8 +92,8 @@ func (i identifier) Identify(t rack.Target, report func(map[string]rack.Identity
 		report(nil, &rack.Refusal{Code: rack.CodeUnknownTarget, Text: t.String() + " is not configured"})
 		return
 	}
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), identifyLimit)
+	i.a.core.wg.Go(func() { // poll runs there: it does not end before the desk has
+		ctx, cancel := context.WithTimeout(i.a.core.ctx, identifyLimit)
 		defer cancel()
 		out := make(map[string]rack.Identity, len(pdus))
 		for _, p := range pdus {
@@ -102,26 +102,41 @@ func (i identifier) Identify(t rack.Target, report func(map[string]rack.Identity
 				report(nil, &rack.Refusal{Code: rack.CodeDeviceError, Text: err.Error()})
 				return
 			}
-			wiring := rack.WiringUnproven
-			if id.Serial == p.Serial {
-				wiring = rack.WiringDeclared
-			}
-			out[p.Name] = rack.Identity{Serial: id.Serial, Expected: p.Serial, Product: id.Product, Wiring: wiring}
+			out[p.Name] = rack.Identity{Serial: id.Serial, Expected: p.Serial, Product: id.Product, Wiring: i.weakest(t, p.Name)}
 		}
 		report(out, nil)
-	}()
+	})
+}
+
+// weakest is how far the wiring of the target's outlets on a board is believed.
+func (i identifier) weakest(t rack.Target, pdu string) rack.Wiring {
+	s := i.a.loop.Snapshot()
+	weakest := rack.WiringProven
+	for _, o := range i.outlets(t) {
+		if o.PDU != pdu {
+			continue
+		}
+		w, _ := s.Wiring(o)
+		if w == rack.WiringUnproven || weakest == rack.WiringProven {
+			weakest = w
+		}
+	}
+	return weakest
+}
+
+func (i identifier) outlets(t rack.Target) []rack.OutletID {
+	if t.Kind != rack.TargetNode {
+		return []rack.OutletID{t.Outlet}
+	}
+	n, _ := i.a.inv.Layout.Node(t.Name)
+	return n.Outlets
 }
 
 func (i identifier) boards(t rack.Target) []rack.PDU {
 	l := i.a.inv.Layout
-	outlets := []rack.OutletID{t.Outlet}
-	if t.Kind == rack.TargetNode {
-		n, _ := l.Node(t.Name)
-		outlets = n.Outlets
-	}
 	var out []rack.PDU
 	seen := make(map[string]bool)
-	for _, o := range outlets {
+	for _, o := range i.outlets(t) {
 		if _, ok := l.Outlet(o); ok && !seen[o.PDU] {
 			p, _ := l.PDU(o.PDU)
 			out, seen[o.PDU] = append(out, p), true
@@ -213,7 +228,7 @@ func (a *Agent) Status() Status {
 		st.Link, st.LinkError = string(s.State), s.LastError
 	}
 	for _, b := range a.conf.Buses {
-		bs := BusStatus{Name: b.Name, Error: a.closed[b.Name]}
+		bs := BusStatus{Name: b.Name, Error: a.whyClosed(b.Name)}
 		if since := a.buses[b.Name].Stats().HungSince; !since.IsZero() {
 			s := int(time.Since(since).Seconds())
 			bs.HungS = &s

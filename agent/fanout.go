@@ -136,13 +136,27 @@ func alarmMessage(a rack.Alarm) link.Message {
 
 // clearOthers takes back retained alarms of an earlier life: of all keys that there can be, those that are not active.
 func (f *fanout) clearOthers(keys []string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, key := range keys {
-		if _, active := f.alarms[key]; !active {
-			f.send(alarmMessage(rack.Alarm{Key: key, Cleared: true}))
+	for _, m := range f.retained(keys) {
+		if len(m.Payload) == 0 {
+			f.send(m)
 		}
 	}
+}
+
+// retained are the messages that make the broker's alarms what they are here: the active ones, and an empty one for each
+// of the keys that is not active.
+func (f *fanout) retained(keys []string) []link.Message {
+	var out []link.Message
+	active := f.active()
+	for _, a := range active {
+		out = append(out, alarmMessage(a))
+	}
+	for _, key := range keys {
+		if !slices.ContainsFunc(active, func(a rack.Alarm) bool { return a.Key == key }) {
+			out = append(out, alarmMessage(rack.Alarm{Key: key, Cleared: true}))
+		}
+	}
+	return out
 }
 
 // active lists the alarms that stand, by key.

@@ -87,6 +87,7 @@ func (n *numbers) buses(g gauge) {
 		g(float64(s.Transfers), `rackagent_bus_transfers_total{bus=%q}`, name)
 		g(s.Busy.Seconds(), `rackagent_bus_busy_seconds_total{bus=%q}`, name)
 		g(boolean(!s.HungSince.IsZero()), `rackagent_bus_hung{bus=%q}`, name)
+		g(boolean(n.a.whyClosed(name) == ""), `rackagent_bus_open{bus=%q}`, name)
 		for fault, count := range s.Errors {
 			g(float64(count), `rackagent_bus_errors_total{bus=%q,fault=%q}`, name, fault)
 		}
@@ -104,6 +105,17 @@ func (n *numbers) broker(g gauge) {
 	g(s.OldestAge.Seconds(), "rackagent_mqtt_oldest_unacknowledged_seconds")
 	g(float64(s.Inbound), "rackagent_mqtt_inbound_total")
 	g(float64(s.Duplicates), "rackagent_mqtt_duplicates_total")
+	for _, c := range []link.Class{link.ClassResult, link.ClassEvent, link.ClassInfo, link.ClassTelemetry} {
+		of := s.Classes.Of(c)
+		for what, count := range map[string]uint64{
+			"sent": of.Sent, "resent": of.Resent, "delivered": of.Delivered, "dropped": of.Dropped, "expired": of.Expired, "refused": of.Refused,
+		} {
+			g(float64(count), `rackagent_mqtt_messages_total{class=%q,outcome=%q}`, c, what)
+		}
+	}
+	g(float64(s.Quarantined), "rackagent_mqtt_quarantined_total")
+	g(float64(s.Overrun), "rackagent_mqtt_overrun_total")
+	g(float64(s.Wiped), "rackagent_mqtt_sessions_wiped_total")
 	for reason, count := range s.Losses {
 		g(float64(count), `rackagent_mqtt_losses_total{reason=%q}`, reason)
 	}

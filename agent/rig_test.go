@@ -124,6 +124,7 @@ func (r *rig) close() {
 	r.t.Helper()
 	r.stop()
 	r.observe()
+	r.conform()
 	if err := r.world.Close(); err != nil {
 		r.t.Errorf("close the world: %v", err)
 	}

@@ -1,7 +1,7 @@
 // Package inventory turns configuration entries into ready devices: the layout in the agent's words, what poll is to
-// read, and what power may switch. It holds the one switch that names every model of the program.
+// read, and what power may switch. It is the one place that knows both the configuration and the devices.
 //
-// It is NOT a registry: nothing registers itself, everything that exists is named here. It opens no bus, keeps no
+// It is NOT a registry: nothing registers itself. It opens no bus, keeps no
 // state beside the drivers' own and decides nothing.
 package inventory
 

@@ -84,7 +84,7 @@ func (m *Machine) observeLive(o rack.OutletID, v OutletView) OutletView {
 	late := v.W.Quality == rack.QualityOK && v.W.At.After(v.OpenSince.Add(p.Settling))
 	live := open && late && v.W.Value >= noLoadVA
 	if live {
-		v.OpenSince = v.W.At
+		v.LiveAt = v.W.At
 	}
 	if live && !v.Live && !m.underWay(o) {
 		node, _ := m.world.Layout.NodeOf(o)

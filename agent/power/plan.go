@@ -237,6 +237,9 @@ func offLongEnough(now time.Time, s *Snapshot, node rack.Node, o rack.OutletID) 
 	if since.IsZero() {
 		return refuse(rack.CodeMinOff, "how long %s has been off is not known yet", o)
 	}
+	if live := s.Outlets[o].LiveAt; live.After(since) {
+		since = live // it was not off then, whatever its relay read
+	}
 	if earliest := since.Add(node.MinOff); now.Before(earliest) {
 		r := refuse(rack.CodeMinOff, "outlet %s must stay off %s after a cut, %s remain", o, node.MinOff, earliest.Sub(now).Round(time.Second))
 		r.Earliest = earliest
@@ -272,6 +275,9 @@ func setLoads(now time.Time, s *Snapshot, p *rack.Plan) {
 			node, ok := s.Layout.NodeOf(st.On)
 			if !ok {
 				continue
+			}
+			if st.Do == rack.DoEnergise && cut[st.On] {
+				st.BeforeW = nil // what it carries now it will not carry then
 			}
 			cut[st.On] = st.Do == rack.DoCut
 			switch {

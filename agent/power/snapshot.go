@@ -25,8 +25,9 @@ type OutletView struct {
 	VA    rack.Reading // apparent power
 	// OpenSince is when the relay was first known to be open in this start; zero while closed or unknown.
 	OpenSince time.Time
-	// Live tells that it carries load although its relay reads open.
-	Live bool
+	// Live tells that it carries load although its relay reads open; LiveAt is when it last did.
+	Live   bool
+	LiveAt time.Time
 	// Unproven holds the reason why this outlet's wiring is not trusted whatever the configuration says.
 	Unproven string
 	// Withdrawn holds the reason why the outlet is no longer switched.

@@ -23,6 +23,10 @@ type flags struct {
 func main() {
 	var f flags
 	kong.Parse(&f, kong.Name("rackdemo"), kong.Description("The rack agent on a simulated rack: six miners and a GPU server on a PDU with eight outlets."))
+	if f.Broker == "" {
+		fmt.Fprintln(os.Stderr, "rackdemo: --broker wants HOST:PORT, for example 127.0.0.1:1883")
+		os.Exit(1)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, f, os.Stdout); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"strings"
 	"time"
 
@@ -25,6 +26,8 @@ func newNarrator(out io.Writer) *narrator {
 // hear takes a happening and returns at once.
 func (n *narrator) hear(h agent.Happening) {
 	switch {
+	case h.Event != nil && h.Event.Kind == rack.EventMessageDropped:
+		n.say(h.Event.At, "a message was refused: "+h.Event.Text)
 	case h.Event != nil:
 		n.say(h.Event.At, h.Event.Text)
 	case h.Outcome != nil && h.Outcome.State != rack.StateRunning:
@@ -117,11 +120,10 @@ func (n *narrator) introduce(d *demo) {
 	if d.world.Broker().Address() == "" {
 		return
 	}
+	host, port, _ := net.SplitHostPort(d.world.Broker().Address())
 	n.say(time.Time{}, "Broker on "+d.world.Broker().Address()+", local socket "+d.socket())
-	n.say(time.Time{}, "Watch everything:  mosquitto_sub -h 127.0.0.1 -p "+port(d.world.Broker().Address())+" -v -t 'rackagent/v1/demo/r1/up/#'")
+	n.say(time.Time{}, "Watch everything:  mosquitto_sub -h "+host+" -p "+port+" -v -t 'rackagent/v1/demo/r1/up/#'")
 }
-
-func port(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
 
 // lines prints command lines to copy.
 func (n *narrator) lines(lines []string) {
