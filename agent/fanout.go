@@ -198,6 +198,12 @@ func (f *fanout) Publish(o rack.Outcome, dup bool, delivered func()) bool {
 	return true
 }
 
+// Answer tells a state to who asked for it on this machine, and to nobody else.
+func (f *fanout) Answer(o rack.Outcome, _ bool) {
+	f.heard(Happening{Outcome: &o})
+	f.tell(o)
+}
+
 func (f *fanout) send(m link.Message) {
 	if l := f.link.Load(); l != nil {
 		_ = l.Send(m) // a full queue is counted by the link

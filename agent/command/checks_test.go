@@ -161,6 +161,29 @@ func TestLocalNeedsNoSignature(t *testing.T) {
 	}
 }
 
+// TestLocalNeedsNoClock: the exp of a local command stands on the same clock as its receipt. Neither whether that clock is
+// synchronised nor how far it was moved since the birth matters.
+func TestLocalNeedsNoClock(t *testing.T) {
+	for _, c := range []struct{ name, members, want string }{
+		{"bound to this boot", `"aud_boot":"boot-1"`, "accepted 1"},
+		{"bound to no boot", ``, "accepted 1"},
+		{"another boot", `"aud_boot":"boot-0"`, "rejected 1 replay"},
+		{"expired", `"exp":` + at(0), "rejected 1 expired"},
+		{"over 300 s", `"exp":` + at(300_001*time.Millisecond), "rejected 1 precondition"},
+	} {
+		r := newRig(t)
+		r.synced, r.birth = false, time.UnixMilli(5000).UTC() // the clock was set since then
+		r.Offer(r.local("c1", r.payload("c1", c.members)))
+		r.settle()
+		if said := r.broker.said("c1"); !slices.Equal(said, []string{c.want}) {
+			t.Errorf("%s: %v %s", c.name, said, r.broker.last("c1").Text)
+		}
+		if by := r.runner.startBy["c1"]; c.want == "accepted 1" && !by.Equal(noon.Add(time.Minute)) {
+			t.Errorf("%s: start by %v", c.name, by)
+		}
+	}
+}
+
 func TestUnsignedGivesNoIdentity(t *testing.T) {
 	r := newRig(t)
 	r.send("c1", `"iss":"ctl-1"`)
@@ -319,7 +342,7 @@ func TestTooManyUnfinished(t *testing.T) {
 	fill(maxOpen, "")
 	r.now = r.now.Add(time.Second)
 	r.send("on", `"op":"outlet.energise"`)
-	r.send("who", `"op":"identify","target":"rack"`)
+	r.send("who", `"op":"identify","target":"node/asic-1"`)
 	r.send("off", ``)
 	fill(maxLowers-maxOpen-1, "")
 	r.send("off2", ``)

@@ -39,6 +39,9 @@ type Publisher interface {
 	// Publish takes an outcome, or has no room and says false. dup marks an answer that is no news. delivered, if it
 	// is not nil, is called when the broker has acknowledged the whole message: at most once, from any goroutine.
 	Publish(o rack.Outcome, dup bool, delivered func()) bool
+	// Answer tells an outcome to whoever waits for it within this process, and to nobody else: it is not sent to the
+	// broker, and nothing of it is held when the call returns. dup is as for Publish.
+	Answer(o rack.Outcome, dup bool)
 }
 
 // Identifier asks boards who they are, by reading alone.
@@ -106,13 +109,15 @@ type Desk struct {
 	in *inbox
 
 	// The rest belongs to Run.
-	rates   map[rack.Origin]*bucket
-	events  bucket
-	untold  int                    // refused messages that no event told yet
-	flight  map[string]*pending    // submitted to the journal as new, by id
-	open    map[string]*unfinished // accepted, by id
-	results map[string]*result     // terminal, not acknowledged by the broker, by id
-	retryAt time.Time              // when beat offers again what found no room; zero: nothing waits
+	rates  map[rack.Origin]*bucket
+	events bucket
+	untold int                    // refused messages that no event told yet
+	flight map[string]*pending    // submitted to the journal as new, by id
+	open   map[string]*unfinished // accepted, by id
+	// results are the ids of terminal results that the broker has not acknowledged; true: the publisher has it. The
+	// results themselves are in the journal: without a broker they may be many.
+	results map[string]bool
+	retryAt time.Time // when beat offers again what found no room; zero: nothing waits
 }
 
 // Rates, lives and bounds.
@@ -153,7 +158,7 @@ func New(o Opts) (*Desk, error) {
 		events:  newBucket(eventRate, eventBurst),
 		flight:  map[string]*pending{},
 		open:    map[string]*unfinished{},
-		results: map[string]*result{},
+		results: map[string]bool{},
 	}, nil
 }
 
@@ -168,7 +173,7 @@ func (d *Desk) Offer(in Inbound) bool {
 		return true
 	}
 	if cmd, bad := screen(in, d.o.Unsigned); bad == nil || bad.Answerable {
-		d.o.Publisher.Publish(turnedAway(time.Now(), cmd.ID, rack.CodeBusy, "too many commands are waiting"), false, nil)
+		d.say(cmd, turnedAway(time.Now(), cmd.ID, rack.CodeBusy, "too many commands are waiting"))
 	}
 	release(in.Ack)
 	return false

@@ -21,9 +21,10 @@
 //	form         members, verb, target, arguments             bad_schema, unsupported, precondition
 //	audience     aud names another agent                      wrong_audience
 //	boot         aud_boot is not this boot                    replay
-//	clock        not synchronised and no aud_boot             clock_unsynced
+//	clock        not synchronised and no aud_boot, over MQTT  clock_unsynced
 //	time         iat over 5 s ahead, exp passed, exp too far  not_yet_valid, expired, precondition
 //	mode         observing, and the verb moves power          observing *
+//	board        identify: the target hangs on none           unknown_target, unsupported
 //	room         too many commands are unfinished             busy *
 //	plan         what the planner refuses                     its code
 //	journal      the record cannot be written                 journal_full *
@@ -31,6 +32,19 @@
 // The repeat stands before the checks of time: a command delivered again after its expiry has its outcome already.
 // What is marked * is no outcome. It is published with n 0, so that whatever follows under the id counts higher, and
 // the same id may be sent again. Every other rejection is on disk before it is published.
+//
+// # What is kept
+//
+// Every command over MQTT is kept with its outcome (S5), but cmd.list without its list: the list is told once, and a
+// repeat or a second publication of its result says that it is not kept.
+//
+// cmd.get and cmd.list over the local socket are questions: they move nothing, each comes under an id of its own, and
+// the one who asked waits for the answer. They are not recorded and not published, so that asking without a broker,
+// where nothing is ever acknowledged and no record ever leaves the journal, fills neither disk nor memory, and so that
+// it works while the disk does not. Everything else over the local socket is kept and published as over MQTT.
+//
+// Of results that the broker has not acknowledged the desk holds the ids. They are read from the journal when they are
+// published again.
 //
 // # What a crash leaves
 //

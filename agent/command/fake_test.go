@@ -220,6 +220,8 @@ type broker struct {
 	sent []message
 	out  []message // not acknowledged
 	full bool
+	// answered is what only the one who asked was told; nobody holds it.
+	answered []message
 	// onPublish, if set, hears of every message, also where there is no room for it.
 	onPublish func(message)
 }
@@ -239,6 +241,12 @@ func (b *broker) Publish(o rack.Outcome, dup bool, delivered func()) bool {
 	return true
 }
 
+func (b *broker) Answer(o rack.Outcome, dup bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.answered = append(b.answered, message{Outcome: o, dup: dup})
+}
+
 // acknowledge delivers what is out, up to n.
 func (b *broker) acknowledge(n int) {
 	b.mu.Lock()
@@ -256,8 +264,19 @@ func (b *broker) acknowledge(n int) {
 func (b *broker) said(id string) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return words(b.sent, id)
+}
+
+// told lists what the one who asked was told about an id.
+func (b *broker) told(id string) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return words(b.answered, id)
+}
+
+func words(sent []message, id string) []string {
 	out := []string{}
-	for _, m := range b.sent {
+	for _, m := range sent {
 		if m.Command != id {
 			continue
 		}

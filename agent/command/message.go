@@ -15,10 +15,10 @@ func (d *Desk) message(now time.Time, in Inbound) {
 		d.tell(now, 1, bad.Code, bad.Text)
 		release(in.Ack)
 	case !d.rates[cmd.Origin].take(now):
-		d.turnAway(now, cmd.ID, in.Ack, refuse(rack.CodeRateLimited, "over %d commands per second", ratePerS))
+		d.turnAway(now, cmd, in.Ack, refuse(rack.CodeRateLimited, "over %d commands per second", ratePerS))
 	case d.repeat(now, cmd, in.Ack):
-	case len(d.flight) >= maxFlight:
-		d.turnAway(now, cmd.ID, in.Ack, refuse(rack.CodeBusy, "%d commands are being recorded", len(d.flight)))
+	case len(d.flight) >= maxFlight && !question(cmd):
+		d.turnAway(now, cmd, in.Ack, refuse(rack.CodeBusy, "%d commands are being recorded", len(d.flight)))
 	case bad != nil:
 		d.reject(now, cmd, in.Ack, refuse(bad.Code, "%s", bad.Text))
 	default:
@@ -38,9 +38,9 @@ func (d *Desk) admit(now time.Time, cmd rack.Command, ack func()) {
 	}
 	switch {
 	case d.o.Observing():
-		d.turnAway(now, cmd.ID, ack, refuse(rack.CodeObserving, "the journal was lost and nobody has accepted that: nothing is moved"))
+		d.turnAway(now, cmd, ack, refuse(rack.CodeObserving, "the journal was lost and nobody has accepted that: nothing is moved"))
 	case d.crowded(cmd.Op):
-		d.turnAway(now, cmd.ID, ack, refuse(rack.CodeBusy, "%d commands are unfinished", len(d.open)))
+		d.turnAway(now, cmd, ack, refuse(rack.CodeBusy, "%d commands are unfinished", len(d.open)))
 	default:
 		d.plan(now, cmd, ack)
 	}
@@ -71,7 +71,7 @@ func (d *Desk) plan(now time.Time, cmd rack.Command, ack func()) {
 func (d *Desk) repeat(now time.Time, cmd rack.Command, ack func()) bool {
 	if p, ok := d.flight[cmd.ID]; ok {
 		if p.cmd.Hash != cmd.Hash {
-			d.conflict(now, cmd.ID, ack)
+			d.conflict(now, cmd, ack)
 			return true
 		}
 		p.repeated = true
@@ -83,9 +83,9 @@ func (d *Desk) repeat(now time.Time, cmd rack.Command, ack func()) bool {
 	case !known && err == nil:
 		return false
 	case !known:
-		d.turnAway(now, cmd.ID, ack, refuse(rack.CodeJournalFull, "the journal cannot tell whether this id is a repeat"))
+		d.turnAway(now, cmd, ack, refuse(rack.CodeJournalFull, "the journal cannot tell whether this id is a repeat"))
 	case e.Command.Hash != cmd.Hash:
-		d.conflict(now, cmd.ID, ack)
+		d.conflict(now, cmd, ack)
 	default:
 		d.recall(e)
 		release(ack)
@@ -95,32 +95,30 @@ func (d *Desk) repeat(now time.Time, cmd rack.Command, ack func()) bool {
 
 // recall publishes what is known about a command, marked as no news.
 func (d *Desk) recall(e rack.Entry) {
-	id := e.Command.ID
-	if e.Outcome == nil {
-		d.o.Publisher.Publish(d.present(e), true, nil)
-		return
-	}
 	var delivered func()
-	if !e.Acked {
-		delivered = d.deliveredFunc(id)
+	if e.Outcome != nil && !e.Acked {
+		delivered = d.deliveredFunc(e.Command.ID)
 	}
-	d.o.Publisher.Publish(*e.Outcome, true, delivered)
+	d.o.Publisher.Publish(d.present(e), true, delivered)
 }
 
-// present is the state of an unfinished command.
+// present is the last word on a command that is on disk.
 func (d *Desk) present(e rack.Entry) rack.Outcome {
+	if e.Outcome != nil {
+		return *e.Outcome
+	}
 	if u, ok := d.open[e.Command.ID]; ok {
 		return u.last
 	}
 	return rack.Outcome{Command: e.Command.ID, State: rack.StateAccepted, N: 1, At: e.Command.Received}
 }
 
-func (d *Desk) conflict(now time.Time, id string, ack func()) {
+func (d *Desk) conflict(now time.Time, cmd rack.Command, ack func()) {
 	d.event(now, rack.Event{
-		Kind: rack.EventMessageDropped, Severity: rack.Warn, Command: id, Reason: string(rack.CodeIDConflict),
+		Kind: rack.EventMessageDropped, Severity: rack.Warn, Command: cmd.ID, Reason: string(rack.CodeIDConflict),
 		Text: "another command came under an id that is taken",
 	}, 1)
-	d.turnAway(now, id, ack, refuse(rack.CodeIDConflict, "this id belongs to another command, whose outcome stands"))
+	d.turnAway(now, cmd, ack, refuse(rack.CodeIDConflict, "this id belongs to another command, whose outcome stands"))
 }
 
 // outcomeless tells the rejections that are no outcome of the command: the id stays free.
@@ -139,11 +137,26 @@ func turnedAway(now time.Time, id string, code rack.Code, text string) rack.Outc
 }
 
 // turnAway answers without a record.
-func (d *Desk) turnAway(now time.Time, id string, ack func(), bad *rack.Refusal) {
-	o := turnedAway(now, id, bad.Code, bad.Text)
+func (d *Desk) turnAway(now time.Time, cmd rack.Command, ack func(), bad *rack.Refusal) {
+	o := turnedAway(now, cmd.ID, bad.Code, bad.Text)
 	o.Earliest = bad.Earliest
-	d.o.Publisher.Publish(o, false, nil)
+	d.say(cmd, o)
 	release(ack)
+}
+
+// say tells a word on a command once, without following it: a question's to the one who asked. Any goroutine may call it.
+func (d *Desk) say(cmd rack.Command, o rack.Outcome) {
+	if question(cmd) {
+		d.o.Publisher.Answer(o, false)
+		return
+	}
+	d.o.Publisher.Publish(o, false, nil)
+}
+
+// question tells the commands that only read and whose answer only the one who asks is waiting for. They leave no
+// record, see the package comment.
+func question(cmd rack.Command) bool {
+	return cmd.Origin == rack.OriginLocal && (cmd.Op == rack.OpGet || cmd.Op == rack.OpList)
 }
 
 // tell makes an event of messages that are not answered.

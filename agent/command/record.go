@@ -18,8 +18,13 @@ type pending struct {
 	ends     bool          // the end of a command accepted before
 }
 
-// submit hands records to the journal; what follows is done when it answers.
+// submit hands records to the journal; what follows is done when it answers. A question has no records: it is
+// answered at once.
 func (d *Desk) submit(p *pending, recs ...rack.Record) {
+	if question(p.cmd) {
+		d.finish(p)
+		return
+	}
 	if !p.ends {
 		d.flight[p.cmd.ID] = p
 	}
@@ -43,7 +48,7 @@ func ended(o rack.Outcome) rack.Record {
 // reject has a refusal recorded as the outcome of the command, unless it is one that leaves the id free.
 func (d *Desk) reject(now time.Time, cmd rack.Command, ack func(), bad *rack.Refusal) {
 	if outcomeless(bad.Code) {
-		d.turnAway(now, cmd.ID, ack, bad)
+		d.turnAway(now, cmd, ack, bad)
 		return
 	}
 	o := rack.Outcome{
@@ -65,7 +70,18 @@ func (d *Desk) conclude(now time.Time, cmd rack.Command, ack func(), did deed) {
 	o := did.outcome
 	o.Command, o.State, o.N, o.At = cmd.ID, rack.StateSucceeded, 1, now
 	recs := append([]rack.Record{accepted(now, cmd, o.Plan)}, did.records...)
-	d.submit(&pending{cmd: cmd, outcome: &o, then: did.then, acks: hold(ack)}, append(recs, ended(o))...)
+	d.submit(&pending{cmd: cmd, outcome: &o, then: did.then, acks: hold(ack)}, append(recs, ended(kept(o)))...)
+}
+
+// listGone stands in the record in place of a list.
+const listGone = "the list is not kept; ask again under a new id"
+
+// kept is what the journal keeps of an outcome: all but a list, which is made of other records and can be asked for anew.
+func kept(o rack.Outcome) rack.Outcome {
+	if o.Listed != nil {
+		o.Listed, o.Text = nil, listGone
+	}
+	return o
 }
 
 // recorded takes the journal's answer.
@@ -99,13 +115,17 @@ func (d *Desk) unrecorded(now time.Time, p *pending, err error) {
 	if o := p.outcome; o != nil && o.State == rack.StateRejected {
 		text = "the journal did not take the rejection: " + string(o.Code) + ": " + o.Text
 	}
-	d.o.Publisher.Publish(turnedAway(now, p.cmd.ID, code, text), false, nil)
+	d.say(p.cmd, turnedAway(now, p.cmd.ID, code, text))
 	p.release()
 }
 
-// finish tells an outcome that is on disk.
+// finish tells an outcome that is on disk, or that of a question.
 func (d *Desk) finish(p *pending) {
-	d.deliver(*p.outcome)
+	if question(p.cmd) {
+		d.say(p.cmd, *p.outcome)
+	} else {
+		d.deliver(*p.outcome)
+	}
 	if p.repeated {
 		d.o.Publisher.Publish(*p.outcome, true, nil)
 	}

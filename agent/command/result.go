@@ -23,12 +23,6 @@ type unfinished struct {
 	asked  bool
 }
 
-// result is a terminal outcome that the broker has not acknowledged.
-type result struct {
-	outcome rack.Outcome
-	held    bool // the publisher has it
-}
-
 // adopt takes what an earlier life left.
 func (d *Desk) adopt(now time.Time) {
 	for _, o := range d.o.Unacked {
@@ -44,6 +38,7 @@ func (d *Desk) adopt(now time.Time) {
 			Command: e.Command.ID, State: rack.StateUnknown, N: rack.RecoveredN, At: now, Text: "interrupted by a restart",
 		})
 	}
+	d.o.Unacked, d.o.Unfinished = nil, nil // the journal has them
 }
 
 // report takes a word on a command from the one who carries it out.
@@ -79,13 +74,20 @@ func (d *Desk) told(o rack.Outcome) bool {
 
 // deliver publishes a terminal result, which is on disk, and follows it until the broker has it.
 func (d *Desk) deliver(o rack.Outcome) {
-	r := &result{outcome: o}
-	d.results[o.Command] = r
-	d.push(r)
+	d.results[o.Command] = d.o.Publisher.Publish(o, false, d.deliveredFunc(o.Command))
 }
 
-func (d *Desk) push(r *result) {
-	r.held = d.o.Publisher.Publish(r.outcome, false, d.deliveredFunc(r.outcome.Command))
+// redeliver publishes a terminal result again, as it is on disk.
+func (d *Desk) redeliver(id string) {
+	e, known, err := d.o.Book.Get(id)
+	switch {
+	case known && e.Outcome != nil:
+		d.deliver(*e.Outcome)
+	case !known && err == nil: // the journal was lost or set aside, and nobody can tell any more
+		delete(d.results, id)
+	default: // it cannot be read now; beat tries again
+		d.results[id] = false
+	}
 }
 
 func (d *Desk) deliveredFunc(id string) func() {
@@ -102,7 +104,7 @@ func (d *Desk) delivered(now time.Time, id string) {
 // resend publishes all terminal results anew.
 func (d *Desk) resend() {
 	for _, id := range slices.Sorted(maps.Keys(d.results)) {
-		d.push(d.results[id])
+		d.redeliver(id)
 	}
 }
 
@@ -147,10 +149,10 @@ func (d *Desk) beat(now time.Time) time.Duration {
 // again offers the results that found no room with the publisher, and tells of refused messages that were only
 // counted. It says when to come again.
 func (d *Desk) again(now time.Time) time.Duration {
-	var waiting []*result
-	for _, id := range slices.Sorted(maps.Keys(d.results)) {
-		if r := d.results[id]; !r.held {
-			waiting = append(waiting, r)
+	var waiting []string
+	for id, held := range d.results {
+		if !held {
+			waiting = append(waiting, id)
 		}
 	}
 	if len(waiting) == 0 && d.untold == 0 {
@@ -164,8 +166,9 @@ func (d *Desk) again(now time.Time) time.Duration {
 		return wait
 	}
 	d.retryAt = now.Add(heartbeat)
-	for _, r := range waiting {
-		d.push(r)
+	slices.Sort(waiting)
+	for _, id := range waiting {
+		d.redeliver(id)
 	}
 	if d.untold > 0 {
 		d.tell(now, 0, rack.CodeRateLimited, "messages were refused faster than events can tell")

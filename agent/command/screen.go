@@ -42,12 +42,13 @@ func (d *Desk) judge(now time.Time, cmd *rack.Command) *rack.Refusal {
 		return refuse(rack.CodeReplay, "bound to another boot than %s", d.o.Boot)
 	}
 	base := cmd.Received
-	if !d.o.Synced() {
-		if cmd.AudBoot == "" {
-			return refuse(rack.CodeClockUnsynced, "the clock is not synchronised: send aud_boot, and count exp from the ts of the birth")
-		}
+	switch {
+	case cmd.Origin == rack.OriginLocal: // exp and receipt are of the same clock, whatever it shows
+	case !d.o.Synced() && cmd.AudBoot == "":
+		return refuse(rack.CodeClockUnsynced, "the clock is not synchronised: send aud_boot, and count exp from the ts of the birth")
+	case !d.o.Synced():
 		base = d.o.Birth()
-	} else if cmd.Issued.Sub(wall(cmd.Received)) > skew {
+	case cmd.Issued.Sub(wall(cmd.Received)) > skew:
 		return refuse(rack.CodeNotYetValid, "iat is over %s ahead", skew)
 	}
 	cmd.StartBy = base.Add(cmd.Exp.Sub(wall(base)))

@@ -9,8 +9,6 @@ import (
 const (
 	// listed is how many commands cmd.list gives if the sender does not say.
 	listed = 50
-	// maxListed is how many it gives at most: a line takes up to 200 bytes, so that they fit into one message.
-	maxListed = 200
 	// identifyLimit is how long boards may take to say who they are (arbitrary: a read takes 0.1 s a board, and a
 	// bus that hangs says so itself).
 	identifyLimit = 60 * time.Second
@@ -30,7 +28,7 @@ func (d *Desk) own(now time.Time, cmd rack.Command, ack func()) {
 		nothing := rack.Plan{Command: cmd.ID, Made: now}
 		d.conclude(now, cmd, ack, deed{outcome: rack.Outcome{Text: "nothing to plan, nothing done", Plan: &nothing}})
 	case cmd.Op == rack.OpIdentify && d.crowded(cmd.Op):
-		d.turnAway(now, cmd.ID, ack, refuse(rack.CodeBusy, "%d commands are unfinished", len(d.open)))
+		d.turnAway(now, cmd, ack, refuse(rack.CodeBusy, "%d commands are unfinished", len(d.open)))
 	case cmd.Op == rack.OpIdentify:
 		d.submit(&pending{cmd: cmd, acks: hold(ack)}, accepted(now, cmd, nil))
 	default:
@@ -41,9 +39,9 @@ func (d *Desk) own(now time.Time, cmd rack.Command, ack func()) {
 func (d *Desk) attempt(now time.Time, cmd rack.Command) (deed, *rack.Refusal) {
 	switch cmd.Op {
 	case rack.OpIdentify:
-		return deed{}, nil
+		return deed{}, d.identifiable(cmd.Target)
 	case rack.OpGet:
-		return d.get(cmd.Args.ID)
+		return d.get(cmd)
 	case rack.OpList:
 		return d.list(cmd.Args.N), nil
 	case rack.OpCancel:
@@ -56,12 +54,21 @@ func (d *Desk) attempt(now time.Time, cmd rack.Command) (deed, *rack.Refusal) {
 }
 
 // get publishes what is recorded of another command, under that one's id.
-func (d *Desk) get(id string) (deed, *rack.Refusal) {
-	if _, known, _ := d.o.Book.Get(id); !known && d.flight[id] == nil {
+func (d *Desk) get(cmd rack.Command) (deed, *rack.Refusal) {
+	id := cmd.Args.ID
+	_, known, _ := d.o.Book.Get(id)
+	switch {
+	case !known && d.flight[id] == nil:
 		return deed{}, refuse(rack.CodeUnknownTarget, "no command %s is recorded here", id)
+	case !known && question(cmd): // it does not wait for the journal
+		return deed{}, refuse(rack.CodeBusy, "%s is being recorded", id)
 	}
 	return deed{then: func() {
-		if e, known, _ := d.o.Book.Get(id); known { // the journal answers in order: what was in flight is written
+		e, known, _ := d.o.Book.Get(id) // the journal answers in order: what was in flight is written
+		switch {
+		case known && question(cmd):
+			d.o.Publisher.Answer(d.present(e), true)
+		case known:
 			d.recall(e)
 		}
 	}}, nil
@@ -72,17 +79,13 @@ func (d *Desk) list(n int) deed {
 		n = listed
 	}
 	lines := []rack.Summary{}
-	for _, e := range d.o.Book.List(min(n, maxListed)) {
+	for _, e := range d.o.Book.List(n) {
 		s := rack.Summary{Command: e.Command.ID, Op: e.Command.Op, Target: e.Command.Target, Received: e.Command.Received}
 		if s.Target.Kind == "" { // a damaged record
 			s.Target.Kind = rack.TargetRack
 		}
-		if e.Outcome != nil {
-			s.State, s.Code = e.Outcome.State, e.Outcome.Code
-		} else {
-			now := d.present(e)
-			s.State, s.Code = now.State, now.Code
-		}
+		now := d.present(e)
+		s.State, s.Code = now.State, now.Code
 		lines = append(lines, s)
 	}
 	return deed{outcome: rack.Outcome{Listed: lines}}
@@ -119,6 +122,23 @@ func (d *Desk) acceptLoss(now time.Time, cmd rack.Command) (deed, *rack.Refusal)
 	}
 	observed := rack.Record{Kind: rack.RecordObserved, At: now, ID: cmd.ID, By: cmd.Issuer, Reason: cmd.Args.Reason}
 	return deed{outcome: rack.Outcome{Text: "the loss of the journal is accepted"}, records: []rack.Record{observed}}, nil
+}
+
+// identifiable refuses what hangs on no board.
+func (d *Desk) identifiable(t rack.Target) *rack.Refusal {
+	known := false
+	switch t.Kind {
+	case rack.TargetNode:
+		_, known = d.o.Layout.Node(t.Name)
+	case rack.TargetOutlet:
+		_, known = d.o.Layout.Outlet(t.Outlet)
+	default:
+		return refuse(rack.CodeUnsupported, "identify takes a node or an outlet")
+	}
+	if !known {
+		return refuse(rack.CodeUnknownTarget, "%s is not configured", t)
+	}
+	return nil
 }
 
 // identify asks the boards; what they say comes back through the inbox.

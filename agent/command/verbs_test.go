@@ -49,7 +49,7 @@ func TestList(t *testing.T) {
 	for id, c := range map[string]struct {
 		args string
 		n    int
-	}{"l1": {`{}`, 50}, "l2": {`{"n":3}`, 3}, "l3": {`{"n":1000}`, 200}} {
+	}{"l1": {`{}`, 50}, "l2": {`{"n":3}`, 3}, "l3": {`{"n":200}`, 200}} {
 		r.send(id, `"op":"cmd.list","target":"rack","args":`+c.args)
 		m := r.broker.last(id)
 		if m.State != rack.StateSucceeded || len(m.Listed) != c.n {
@@ -87,7 +87,7 @@ func TestCancel(t *testing.T) {
 	r.finish(t, "c1", rack.StateCancelled, 2, rack.CodeCancelled)
 	r.send("x2", cancel("c1"))
 	r.send("x3", cancel("nobody"))
-	r.send("who", `"op":"identify","target":"rack"`)
+	r.send("who", `"op":"identify","target":"node/asic-1"`)
 	r.send("x4", cancel("who"))
 	r.send("x5", cancel("x5"))
 	r.expect(t, "x2", "rejected 1 precondition")
@@ -163,7 +163,7 @@ func TestVerbsOfTheDeskWhileObserving(t *testing.T) {
 	r := newRig(t)
 	r.observing = true
 	r.send("l1", `"op":"cmd.list","target":"rack"`)
-	r.send("i1", `"op":"identify","target":"rack"`)
+	r.send("i1", `"op":"identify","target":"node/asic-1"`)
 	r.expect(t, "l1", "succeeded 1")
 	r.expect(t, "i1", "accepted 1")
 }
@@ -193,15 +193,31 @@ func TestIdentify(t *testing.T) {
 
 func TestIdentifyThatFails(t *testing.T) {
 	r := newRig(t)
-	r.send("i1", `"op":"identify","target":"node/nobody"`)
-	r.boards.report(nil, &rack.Refusal{Code: rack.CodeUnknownTarget, Text: "no such node"})
+	r.send("i1", `"op":"identify","target":"node/asic-1"`)
+	r.boards.report(nil, &rack.Refusal{Code: rack.CodeDeviceError, Text: "no answer"})
 	r.settle()
-	r.expect(t, "i1", "accepted 1", "failed 2 unknown_target")
+	r.expect(t, "i1", "accepted 1", "failed 2 device_error")
+}
+
+// TestIdentifyOfWhatHasNoBoard: nobody is asked, and the sender hears it at once.
+func TestIdentifyOfWhatHasNoBoard(t *testing.T) {
+	for target, want := range map[string]string{
+		"node/nobody": "rejected 1 unknown_target", "outlet/pdu-a.9": "rejected 1 unknown_target", "outlet/pdu-x.1": "rejected 1 unknown_target",
+		"rack": "rejected 1 unsupported", "group/miners": "rejected 1 unsupported", "feed/f1": "rejected 1 unsupported",
+		"node/gpu-1": "accepted 1", "outlet/pdu-a.3": "accepted 1",
+	} {
+		r := newRig(t)
+		r.send("i1", `"op":"identify","target":"`+target+`"`)
+		r.expect(t, "i1", want)
+		if asked := len(r.boards.asked); asked != 0 && want != "accepted 1" || r.book.entries["i1"] == nil {
+			t.Errorf("%s: %d boards asked, on disk %v", target, asked, r.book.order)
+		}
+	}
 }
 
 func TestIdentifyThatHangs(t *testing.T) {
 	r := newRig(t)
-	r.send("i1", `"op":"identify","target":"rack"`)
+	r.send("i1", `"op":"identify","target":"node/asic-1"`)
 	r.pass(2 * time.Minute)
 	said := r.broker.said("i1")
 	if said[len(said)-1] != "failed 2 device_timeout" || len(r.open) != 0 {
@@ -216,7 +232,7 @@ func TestIdentifyThatHangs(t *testing.T) {
 
 func TestDryIdentifyAsksNobody(t *testing.T) {
 	r := newRig(t)
-	r.send("i1", `"op":"identify","target":"rack","dry":true`)
+	r.send("i1", `"op":"identify","target":"node/asic-1","dry":true`)
 	r.expect(t, "i1", "succeeded 1")
 	if len(r.boards.asked) != 0 || r.broker.last("i1").Plan == nil {
 		t.Errorf("%v", r.boards.asked)
@@ -226,7 +242,7 @@ func TestDryIdentifyAsksNobody(t *testing.T) {
 // TestIdentifyWhoseEndIsNotTaken: the result waits for the disk, and the command is told to be unfinished until then.
 func TestIdentifyWhoseEndIsNotTaken(t *testing.T) {
 	r := newRig(t)
-	r.send("i1", `"op":"identify","target":"rack"`)
+	r.send("i1", `"op":"identify","target":"node/asic-1"`)
 	r.book.broken = errUnreadable
 	r.boards.report(map[string]rack.Identity{}, nil)
 	r.settle()
@@ -244,7 +260,7 @@ func TestIdentifyWhoseEndIsNotTaken(t *testing.T) {
 
 func TestIdentifyInterruptedByARestart(t *testing.T) {
 	r := newRig(t)
-	r.send("i1", `"op":"identify","target":"rack"`)
+	r.send("i1", `"op":"identify","target":"node/asic-1"`)
 	r.send("c1", "")
 	r.book.crash(0)
 	r.start(t)
@@ -256,7 +272,7 @@ func TestIdentifyInterruptedByARestart(t *testing.T) {
 // TestEndThatIsOnDiskThoughItFailed: after a failed write it is open what the disk holds. What it holds is told.
 func TestEndThatIsOnDiskThoughItFailed(t *testing.T) {
 	r := newRig(t)
-	r.send("i1", `"op":"identify","target":"rack"`)
+	r.send("i1", `"op":"identify","target":"node/asic-1"`)
 	r.book.manual = true
 	r.boards.report(map[string]rack.Identity{}, nil)
 	r.settle()

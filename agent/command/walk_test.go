@@ -45,7 +45,7 @@ func members(i, variant int) string {
 	other := fmt.Sprintf("c%d", (i+5)%8)
 	kinds := []string{
 		``, `"op":"outlet.energise"`, `"op":"cmd.get","target":"rack","args":{"id":"` + other + `"}`, `"aud":"ams1/r18"`,
-		`"op":"cmd.cancel","target":"rack","args":{"id":"` + other + `"}`, `"op":"identify","target":"rack"`, `"op":"outlet.cycle","dry":true`, `"op":"outlet.cut"`,
+		`"op":"cmd.cancel","target":"rack","args":{"id":"` + other + `"}`, `"op":"identify","target":"node/asic-1"`, `"op":"outlet.cycle","dry":true`, `"op":"outlet.cut"`,
 	}
 	m := kinds[i%len(kinds)]
 	if variant > 0 {
@@ -83,6 +83,9 @@ func (w *walk) acknowledged(d delivery, life int) {
 }
 
 func (w *walk) published(m message) {
+	if m.Command[0] == 'q' {
+		w.t.Fatalf("the answer to question %s is published", m.Command)
+	}
 	if m.N == 0 {
 		if m.State != rack.StateRejected || m.Code == "" {
 			w.t.Fatalf("n 0: %+v", m.Outcome)
@@ -135,6 +138,14 @@ func (w *walk) send(t *rapid.T) {
 	}
 	w.count++
 	w.deliver(delivery{fmt.Sprintf("m%d", w.count), id, w.payloads[key]})
+}
+
+// ask puts a question over the local socket about any command.
+func (w *walk) ask(t *rapid.T) {
+	w.count++
+	id := fmt.Sprintf("q%d", w.count)
+	about := fmt.Sprintf("c%d", rapid.IntRange(0, 23).Draw(t, "about"))
+	w.Offer(w.local(id, w.payload(id, `"op":"cmd.get","target":"rack","args":{"id":"`+about+`"}`)))
 }
 
 func (w *walk) advance(t *rapid.T) {
@@ -244,6 +255,9 @@ func (w *walk) rest() {
 		w.t.Fatalf("never acknowledged: %+v", w.open)
 	}
 	for id, e := range w.book.entries {
+		if e.Command.Origin == rack.OriginLocal {
+			w.t.Fatalf("the question %s is on disk", id)
+		}
 		if e.Outcome == nil || !e.Acked || w.terminal[id] == "" {
 			w.t.Fatalf("%s has no end that anybody heard of: %+v, said %q", id, e, w.broker.said(id))
 		}
@@ -261,6 +275,7 @@ func TestWalk(t *testing.T) {
 			"send too": w.send,
 			"turn":     func(*rapid.T) { w.turn(w.now) },
 			"turn too": func(*rapid.T) { w.turn(w.now) },
+			"ask":      w.ask,
 			"time":     w.advance,
 			"commit":   func(t *rapid.T) { w.book.commit(rapid.IntRange(1, 4).Draw(t, "n")) },
 			"disk":     func(t *rapid.T) { w.book.full = rapid.Bool().Draw(t, "full") },

@@ -30,8 +30,8 @@ type envelope struct {
 	AudBoot string      `json:"aud_boot"`
 }
 
-// request makes a command for the rack. It is bound to this boot of the agent: a clock that is not synchronised
-// must not keep a person at the rack from reading, nor from accepting a lost journal.
+// request makes a command for the rack. It is bound to this boot of the agent, and its exp to the agent's own clock: one
+// that is not synchronised must not keep a person at the rack from reading, nor from accepting a lost journal.
 func (s *Server) request(p Peer, op rack.Op, args rack.Args) (Request, error) {
 	id := "local-" + rand.Text()
 	payload, err := json.Marshal(envelope{

@@ -150,9 +150,20 @@ func TestReading(t *testing.T) {
 }
 
 func TestALongAnswerComesInParts(t *testing.T) {
-	c := client(t, serving(t, newDesk()))
-	got, err := c.List(t.Context(), 1000)
-	if err != nil || len(got.Listed) != 1000 {
+	d := newDesk()
+	long := rack.Outcome{Command: "long", State: rack.StateFailed, N: 5, At: time.UnixMilli(1795411701100)}
+	for i := range 1000 {
+		long.Targets = append(long.Targets, rack.TargetResult{
+			Target: rack.NodeTarget("asic-" + strconv.Itoa(i)), State: rack.StateFailed, Text: strings.Repeat("x", 100),
+		})
+	}
+	d.known["long"] = long
+	c := client(t, serving(t, d))
+	got, err := c.Get(t.Context(), "long")
+	if err != nil || len(got.Targets) != 1000 || len(wire.EncodeStatus(long, wire.StatusHead{})) < 2 {
+		t.Errorf("%d targets, %v", len(got.Targets), err)
+	}
+	if got, err := c.List(t.Context(), 200); err != nil || len(got.Listed) != 200 {
 		t.Errorf("%d listed, %v", len(got.Listed), err)
 	}
 }
@@ -169,7 +180,7 @@ func TestRequestsThatAreWrong(t *testing.T) {
 		code               int
 	}{
 		{"GET", "/v1/commands?n=0", "", 400},
-		{"GET", "/v1/commands?n=1001", "", 400},
+		{"GET", "/v1/commands?n=201", "", 400},
 		{"GET", "/v1/commands?n=ten", "", 400},
 		{"GET", "/v1/commands/a.b", "", 400},
 		{"GET", "/v1/commands/" + strings.Repeat("a", 37), "", 400},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rackagent/agent/rack"
+	"rackagent/agent/wire"
 )
 
 const (
@@ -24,14 +25,13 @@ const (
 	maxHeader    = 8 << 10          // bytes
 	maxBody      = 4 << 10          // bytes; a reason is a sentence
 	maxReason    = 256              // bytes, the contract's bound of a text that people write
-	maxListed    = 1000             // the contract's bound of args.n
 	defaultLines = 50
 )
 
 // Desk is where commands are decided about.
 type Desk interface {
-	// Do puts a command through every check of the desk and answers with its terminal state, in its parts, as
-	// published on up/cmd/ID. If the request is about another command and succeeded, the answer is the state of
+	// Do puts a command through every check of the desk and answers with its terminal state, in its parts, in the
+	// form of up/cmd/ID. If the request is about another command and succeeded, the answer is the state of
 	// that one. An error means that there is no state, in words that may be shown to the peer.
 	Do(ctx context.Context, r Request) (states [][]byte, err error)
 }
@@ -118,8 +118,8 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 	n := defaultLines
 	if q := r.URL.Query().Get("n"); q != "" {
 		var err error
-		if n, err = strconv.Atoi(q); err != nil || n < 1 || n > maxListed {
-			refuse(w, http.StatusBadRequest, "n: want 1 to "+strconv.Itoa(maxListed))
+		if n, err = strconv.Atoi(q); err != nil || n < 1 || n > wire.MaxListed {
+			refuse(w, http.StatusBadRequest, "n: want 1 to "+strconv.Itoa(wire.MaxListed))
 			return
 		}
 	}

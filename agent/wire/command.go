@@ -21,8 +21,10 @@ const (
 	maxSafe     = 1<<53 - 1           // largest integer that readers with binary64 numbers keep (RFC 8259 section 6)
 	maxMillis   = 253_402_300_799_999 // 9999-12-31T23:59:59.999Z, the last that RFC 3339 can write into the journal
 	maxDuration = 86_400              // seconds, arbitrary: no command is given a day
-	maxListed   = 1000                // ids that the journal keeps at least
 )
+
+// MaxListed is how many commands cmd.list gives at most. A line takes up to 200 bytes, so that they fit into one message.
+const MaxListed = 200
 
 var (
 	jws     = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*$`)
@@ -80,9 +82,16 @@ func Verbs() []rack.Op {
 	}
 }
 
+// members are the names that the envelope knows.
+func members() []string {
+	return []string{"v", "id", "op", "target", "args", "exp", "iss", "iat", "seq", "aud", "aud_boot", "if", "dry", "why"}
+}
+
 // DecodeCommand reads the payload of down/cmd that was received at the given moment. Members of the envelope that
-// it does not know are ignored, as later versions may add some; arguments and preconditions that it does not know
-// are refused, as each may be a limit that the sender relies on. Origin, Signed and StartBy are left to the caller.
+// it does not know are ignored, as later versions may add some; but one that differs from a known one in case alone
+// is refused, as its sender relies on it: "Dry" ignored would move a relay. Arguments and preconditions that it does
+// not know are refused, as each may be a limit that the sender relies on. Origin, Signed and StartBy are left to the
+// caller.
 //
 // With an answerable refusal comes as much of the command as could be read, fit to be kept in the journal: target
 // rack and expiry on receipt stand in for what could not.
@@ -119,6 +128,7 @@ func envelope(cmd *rack.Command, m map[string]any) *Refused {
 	if v := f.integer("v", 1, maxSafe); v > 1 {
 		f.refuse(rack.CodeUnsupported, "v", "this agent knows version 1")
 	}
+	f.spelt(members())
 	f.need("v", "op", "target", "exp")
 	shape := operation(f, cmd)
 	target(f, cmd, shape.rackOnly)
@@ -177,7 +187,7 @@ func arguments(f *fields, cmd *rack.Command, shape form) {
 	f.need(shape.needs...)
 	cmd.Args = rack.Args{
 		ID:        f.text("id", 1, maxName, rack.ValidCommandID),
-		N:         int(f.integer("n", 1, maxListed)),
+		N:         int(f.integer("n", 1, MaxListed)),
 		DeadlineS: f.number("deadline_s", 0, maxDuration),
 		OffS:      f.number("off_s", 0, maxDuration),
 		Force:     f.flag("force"),

@@ -66,7 +66,7 @@ func TestCommandsTaken(t *testing.T) {
 		``, `"later":{"a":[1,2,{"b":null}]}`, `"parent":"x"`, `"if":{}`, `"if":{"state":"off"}`, `"args":{}`, `"args":{"deadline_s":0.5}`,
 		`"args":{"deadline_s":6e2}`, `"args":{"force":false}`, `"exp":253402300799999`, `"why":""`, `"why":"Größe <&>"`, `"seq":0`,
 		`"op":"outlet.energise"`, `"op":"identify","target":"rack"`, `"op":"cmd.list","target":"rack"`,
-		`"op":"cmd.list","target":"rack","args":{"n":1000}`, `"op":"cmd.get","target":"rack","args":{"id":"x_-9"}`,
+		`"op":"cmd.list","target":"rack","args":{"n":200}`, `"op":"cmd.get","target":"rack","args":{"id":"x_-9"}`,
 		`"op":"cmd.cancel","target":"rack","args":{"id":"x"}`, `"op":"journal.accept","target":"rack","args":{"reason":"disk was swapped"}`,
 		`"target":"rack"`, `"target":"node/gpu-1"`, `"target":"group/miners"`, `"target":"feed/f1"`, `"id":"` + strings.Repeat("x", 36) + `"`,
 	} {
@@ -136,6 +136,7 @@ var refusals = []struct {
 	{`"op":"cmd.get","target":"rack"`, rack.CodeBadSchema, "args.id"},
 	{`"op":"cmd.get","target":"rack","args":{"id":"a/b"}`, rack.CodeBadSchema, "args.id"},
 	{`"op":"cmd.list","target":"rack","args":{"n":0}`, rack.CodeBadSchema, "args.n"},
+	{`"op":"cmd.list","target":"rack","args":{"n":201}`, rack.CodeBadSchema, "args.n"},
 	{`"op":"cmd.list","target":"rack","args":{"n":5.0}`, rack.CodeBadSchema, "args.n"},
 	{`"op":"journal.accept","target":"rack","args":{"reason":""}`, rack.CodeBadSchema, "args.reason"},
 	{`"op":"identify","target":"rack","args":{"id":"x"}`, rack.CodeBadSchema, "args.id"},
@@ -144,6 +145,45 @@ var refusals = []struct {
 	{`"if":{"gen":-1}`, rack.CodeBadSchema, "if.gen"},
 	{`"if":{"gen":1.5}`, rack.CodeBadSchema, "if.gen"},
 	{`"if":{"state":"OFF"}`, rack.CodeBadSchema, "if.state"},
+	{`"Dry":true`, rack.CodeBadSchema, `"Dry"`},
+	{`"DRY":true`, rack.CodeBadSchema, `"DRY"`},
+	{`"If":{"gen":1}`, rack.CodeBadSchema, `"If"`},
+	{`"Aud":"ams1/r18"`, rack.CodeBadSchema, `"Aud"`},
+	{`"aud_Boot":"01JD9X3M"`, rack.CodeBadSchema, `"aud_Boot"`},
+	{`"Args":{"deadline_s":5}`, rack.CodeBadSchema, `"Args"`},
+	{`"op":"-","Op":"outlet.cut"`, rack.CodeBadSchema, `"Op"`},
+	{`"exp":"-","EXP":1795411676000`, rack.CodeBadSchema, `"EXP"`},
+	{`"arg\u017f":{}`, rack.CodeBadSchema, `"arg\u017f"`},
+	{`"\u0131f":{"gen":1}`, rack.CodeBadSchema, `"\u0131f"`},
+}
+
+// TestMembersInAnotherCase: each letter of each member of the envelope, in every form that folds to it, is refused
+// by the decoder and by the schema alike; a member that merely begins like one is not.
+func TestMembersInAnotherCase(t *testing.T) {
+	forms := map[rune]string{'i': "I\u0131\u0130", 's': "S\u017f"}
+	for _, member := range members() {
+		for i, letter := range member {
+			others := forms[letter]
+			if others == "" && letter != '_' {
+				others = strings.ToUpper(string(letter))
+			}
+			for _, other := range others {
+				key := member[:i] + string(other) + member[i+1:]
+				payload := envelopeWith(fmt.Sprintf("%q:1,%q:%q", key, member, "-"))
+				if _, bad := DecodeCommand([]byte(payload), noon); bad == nil || bad.Code != rack.CodeBadSchema || bad.Answerable != (member != "id") {
+					t.Errorf("%s: %+v", payload, bad)
+				}
+				if violation("open", "command", []byte(payload)) == nil {
+					t.Errorf("the schema takes %s", payload)
+				}
+			}
+		}
+		longer := envelopeWith(fmt.Sprintf("%q:1", "X"+member))
+		if _, bad := DecodeCommand([]byte(longer), noon); bad != nil {
+			t.Errorf("%s: %v", longer, bad)
+		}
+		conform(t, "open", "command", []byte(longer))
+	}
 }
 
 func TestCommandsRefusedUnderTheirID(t *testing.T) {
@@ -263,7 +303,7 @@ func command(t *rapid.T) string {
 		case "id":
 			args[a] = rapid.StringMatching(`[A-Za-z0-9_-]{1,36}`).Draw(t, a)
 		case "n":
-			args[a] = rapid.IntRange(1, maxListed).Draw(t, a)
+			args[a] = rapid.IntRange(1, MaxListed).Draw(t, a)
 		case "force":
 			args[a] = rapid.Bool().Draw(t, a)
 		case "reason":

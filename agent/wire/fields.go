@@ -46,11 +46,29 @@ func (f *fields) only(code rack.Code, keys []string, why string) {
 	if len(unknown) == 0 {
 		return
 	}
-	key := slices.Min(unknown)
-	if !verb.MatchString(key) { // the sender's own text, fit for a log only when quoted
-		key = cut(strconv.QuoteToASCII(key), maxName)
+	f.refuse(code, quoted(slices.Min(unknown)), why)
+}
+
+// spelt refuses the object if it holds a key that would be one of those listed, were it written in their case.
+func (f *fields) spelt(keys []string) {
+	var wrong []string
+	for k := range f.m {
+		if !slices.Contains(keys, k) && slices.Contains(keys, fold(k)) {
+			wrong = append(wrong, k)
+		}
 	}
-	f.refuse(code, key, why)
+	if len(wrong) > 0 {
+		key := slices.Min(wrong)
+		f.refuse(rack.CodeBadSchema, quoted(key), "is written "+fold(key))
+	}
+}
+
+// quoted makes a key, which is the sender's own text, fit for a log.
+func quoted(key string) string {
+	if verb.MatchString(key) {
+		return key
+	}
+	return cut(strconv.QuoteToASCII(key), maxName)
 }
 
 // text reads a string of low to high bytes that match accepts.

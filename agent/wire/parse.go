@@ -69,11 +69,10 @@ func parseMembers(dec *json.Decoder, depth int) (map[string]any, error) {
 		if err != nil || !ok {
 			return nil, errNotJSON
 		}
-		folded := strings.ToLower(strings.ToUpper(key)) // through upper case: the long s and the Kelvin sign fold too
-		if seen[folded] {
+		if seen[fold(key)] {
 			return nil, errTwice
 		}
-		seen[folded] = true
+		seen[fold(key)] = true
 		if object[key], err = parseValue(dec, depth); err != nil {
 			return nil, err
 		}
@@ -81,6 +80,10 @@ func parseMembers(dec *json.Decoder, depth int) (map[string]any, error) {
 	_, err := dec.Token() // the closing brace
 	return object, err
 }
+
+// fold makes keys that differ in case alone the same. It goes through upper case: the long s and the Kelvin sign fold
+// too, as they do in encoding/json, and the dotless i, which does not there.
+func fold(key string) string { return strings.ToLower(strings.ToUpper(key)) }
 
 func parseElements(dec *json.Decoder, depth int) ([]any, error) {
 	var array []any
