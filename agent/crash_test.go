@@ -77,7 +77,7 @@ func count(t *testing.T, p plot) (writes, commits int) {
 		r := newRig(t)
 		r.start()
 		p.play(r)
-		writes, commits = r.life.writes, r.life.commits
+		writes, commits = r.life.counted()
 		r.close()
 	})
 	return writes, commits

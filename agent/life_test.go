@@ -51,6 +51,13 @@ func (l *life) isOver() bool {
 	return l.over
 }
 
+// counted tells how many relay writes and commits there were so far.
+func (l *life) counted() (writes, commits int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.writes, l.commits
+}
+
 // end is the crash: the moment is captured first, then everything goes silent.
 func (l *life) end() {
 	l.mu.Lock()
