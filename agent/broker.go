@@ -20,8 +20,8 @@ func (a *Agent) dialBroker() error {
 	l, err := link.New(link.Opts{
 		Site: a.conf.Site, Agent: a.conf.Agent, ClientID: a.conf.MQTT.ClientID, Dial: a.world.Dial,
 		User: a.conf.MQTT.User, Password: a.world.Password, Spread: a.conf.MQTT.Spread(), Log: a.log,
-		Will:     func(conn int) []byte { return a.state(wire.Offline, wire.ReasonLost, conn).Encode() },
-		Farewell: func(conn int) []byte { return a.state(wire.Offline, wire.ReasonShutdown, conn).Encode() },
+		Will:     func(conn int) []byte { return a.state(wire.Offline, wire.ReasonLost, conn, time.Now()).Encode() },
+		Farewell: func(conn int) []byte { return a.state(wire.Offline, wire.ReasonShutdown, conn, time.Now()).Encode() },
 		OnUp:     a.births,
 		Inbound:  a.inbound,
 		Event:    a.out.event,
@@ -61,7 +61,7 @@ func (a *Agent) births(conn int) []link.Message {
 	a.mu.Unlock()
 	a.stateChanged()
 	out := []link.Message{
-		{Topic: "state", Payload: a.state(wire.Online, "", conn).Encode(), Retain: true, Class: link.ClassResult},
+		{Topic: "state", Payload: a.state(wire.Online, "", conn, now).Encode(), Retain: true, Class: link.ClassResult},
 		{Topic: "info", Payload: a.info().Encode(), Retain: true, Class: link.ClassInfo},
 	}
 	if a.swept() { // before that, what stands from an earlier life is not known to be over
@@ -77,13 +77,13 @@ func (a *Agent) newestBirth() time.Time {
 	return a.birth
 }
 
-func (a *Agent) state(state, reason string, conn int) wire.State {
+func (a *Agent) state(state, reason string, conn int, at time.Time) wire.State {
 	mode := wire.ModeNormal
 	if a.journal.Observing() {
 		mode = wire.ModeObserving
 	}
 	return wire.State{
-		State: state, Reason: reason, Boot: a.boot, Conn: conn, At: time.Now(), Clock: a.world.Clock(), Software: a.build.Version,
+		State: state, Reason: reason, Boot: a.boot, Conn: conn, At: at, Clock: a.world.Clock(), Software: a.build.Version,
 		Mode: mode, Unsigned: a.conf.Commands.Unsigned,
 	}
 }
@@ -134,9 +134,9 @@ func (a *Agent) tellState(ctx context.Context) error {
 		case <-time.After(willDelay):
 		}
 		a.mu.Lock()
-		conn := a.conn
+		conn, birth := a.conn, a.birth
 		a.mu.Unlock()
-		a.out.send(link.Message{Topic: "state", Payload: a.state(wire.Online, "", conn).Encode(), Retain: true, Class: link.ClassResult})
+		a.out.send(link.Message{Topic: "state", Payload: a.state(wire.Online, "", conn, birth).Encode(), Retain: true, Class: link.ClassResult})
 	}
 }
 

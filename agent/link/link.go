@@ -45,8 +45,8 @@ type Opts struct {
 	// counts the CONNECTs of this Link from 1. nil: no will.
 	Will func(conn int) []byte
 	// OnUp gives what is sent first on every new connection, after SUBSCRIBE: up/state, up/info, active alarms. It
-	// is not sent again on a later connection. An older retained message on one of these topics that still waits
-	// is discarded. A broker may publish the will of the connection before after these (session take-over), so what
+	// is not sent again on a later connection. A retained message on one of these topics that was given to Send before
+	// OnUp was called, and still waits, is discarded. A broker may publish the will of the connection before after these (session take-over), so what
 	// is retained on up/state should be sent once more after some seconds.
 	OnUp func(conn int) []Message
 	// Farewell gives the last payload on up/state, retained, before an orderly end. nil: none.
@@ -76,6 +76,7 @@ type Link struct {
 
 	mu          sync.Mutex
 	queue       *queue
+	sent        uint64      // calls of Send
 	outstanding []*outgoing // taken from the queue and not acknowledged, oldest first; survives sessions
 	session     *session    // nil while there is none
 	blame       blame
@@ -119,6 +120,8 @@ func (l *Link) Send(m Message) error {
 		return err
 	}
 	l.mu.Lock()
+	l.sent++
+	out.n = l.sent
 	dropped, err := l.queue.push(out)
 	l.stats.Classes.of(m.Class).Dropped += uint64(dropped)
 	if err != nil {
@@ -214,14 +217,15 @@ func (l *Link) dial(ctx context.Context) (*conn, error) {
 // failed counts an attempt that gave no session, and reports it when the reason is new.
 func (l *Link) failed(err error) {
 	why := reasonOf(err)
-	l.retry.failed(why)
+	barred := l.retry.failed(time.Now(), why)
 	l.mu.Lock()
 	l.stats.Losses[why]++
 	l.stats.LastError = err.Error()
 	l.mu.Unlock()
 	switch {
-	case l.retry.auth == authTries:
-		l.report(rack.Error, why, "the broker has refused the credentials ten times; trying every 5 min from now on", err)
+	case barred:
+		l.report(rack.Error, why, fmt.Sprintf("the broker has refused the credentials for %s; the next attempts are up to %s apart",
+			authAfter, LongestRefused(l.retry.spread)), err)
 	case why == l.told:
 	case why == ReasonAuth || why == ReasonCredentials:
 		l.report(rack.Error, why, "the broker cannot be logged in to", err)

@@ -289,6 +289,34 @@ func TestBirthSupersedesOlderRetained(t *testing.T) {
 	})
 }
 
+// An alarm that ends while a connection is being greeted ends at the broker too.
+func TestWhatWasSentAfterOnUpIsNotSuperseded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{t: t}
+		alarm := func(p string) Message {
+			return Message{Topic: "alarm/a", Payload: []byte(p), Retain: true, Class: ClassEvent}
+		}
+		f.setDown(true)
+		var r *rig
+		r = start(t, f.dial, func(_ *rig, o *Opts) {
+			o.OnUp = func(int) []Message {
+				births := []Message{alarm("active")}
+				r.send(alarm("")) // cleared, after the births were made
+				return births
+			}
+		})
+		r.send(alarm("old"))
+		settle(time.Second)
+		f.setDown(false)
+		settle(time.Second)
+		if got := f.payloads(f.last()); !slices.Equal(got, []string{"active", ""}) {
+			t.Errorf("%q", got)
+		}
+		r.stop()
+		f.wg.Wait()
+	})
+}
+
 // paho's own resend loses the order when anything new is published; here repeats go first and new messages after.
 func TestOrderSurvivesACut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -19,6 +19,7 @@ const (
 type outgoing struct {
 	Message
 	birth bool      // made for one connection, not sent again on another
+	n     uint64    // counts the calls of Send; 0 for a birth
 	first time.Time // when it was first given to a connection
 	cuts  int       // connections cut while it alone was outstanding
 }
@@ -90,6 +91,9 @@ func (l *Link) reportSubscribed(s *session, filter string, code byte) {
 
 // births fills the front of the line: what OnUp gives, then what earlier connections left unacknowledged.
 func (l *Link) births(s *session) {
+	l.mu.Lock()
+	before := l.sent
+	l.mu.Unlock()
 	var list []Message
 	if l.o.OnUp != nil {
 		list = l.o.OnUp(s.conn)
@@ -109,20 +113,21 @@ func (l *Link) births(s *session) {
 	defer l.mu.Unlock()
 	front = slices.DeleteFunc(front, func(m *outgoing) bool { return l.blame.barred(m.Topic, now) })
 	for _, m := range front {
-		l.supersede(m)
+		l.supersede(m, before)
 	}
 	s.front = append(front, l.outstanding...)
 }
 
-// supersede removes older retained messages on the topic of a birth: sent after it, they would undo it. It needs
-// Link.mu.
-func (l *Link) supersede(birth *outgoing) {
+// supersede removes older retained messages on the topic of a birth: sent after it, they would undo it. What was sent
+// when OnUp had been called may be newer than the birth, so it stays and follows the birth. It needs Link.mu.
+func (l *Link) supersede(birth *outgoing, before uint64) {
 	if !birth.Retain {
 		return
 	}
-	before := len(l.outstanding)
-	l.outstanding = slices.DeleteFunc(l.outstanding, func(m *outgoing) bool { return m.Retain && m.Topic == birth.Topic })
-	n := before - len(l.outstanding) + l.queue.supersede(birth.Topic)
+	older := func(m *outgoing) bool { return m.Retain && m.Topic == birth.Topic && m.n <= before }
+	n := len(l.outstanding)
+	l.outstanding = slices.DeleteFunc(l.outstanding, older)
+	n += l.queue.remove(older) - len(l.outstanding)
 	l.stats.Classes.of(birth.Class).Superseded += uint64(n)
 }
 

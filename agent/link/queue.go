@@ -132,12 +132,12 @@ func (q *queue) pop(now time.Time, last Class) (m *outgoing, expired [classes]in
 	return nil, expired
 }
 
-// supersede removes what is retained and older than a birth on the same topic.
-func (q *queue) supersede(topic string) (n int) {
+// remove takes out what a birth has made old, and counts it.
+func (q *queue) remove(old func(*outgoing) bool) (n int) {
 	for i := range q.list {
 		kept := q.list[i][:0]
 		for _, m := range q.list[i] {
-			if m.Retain && m.Topic == topic {
+			if old(m) {
 				q.bytes[i] -= len(m.Payload)
 				n++
 				continue

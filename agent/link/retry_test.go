@@ -30,19 +30,52 @@ func TestJitterAndSpread(t *testing.T) {
 }
 
 func TestLongestWait(t *testing.T) {
-	almost1 := func() float64 { return 1 - 1e-12 }
 	const spread = 10 * time.Second
-	r := retry{rnd: almost1, spread: spread}
+	for name, c := range map[string]struct {
+		promised time.Duration
+		happens  func(r *retry, now time.Time)
+	}{
+		"no broker":           {LongestWait(spread), func(r *retry, now time.Time) { r.failed(now, ReasonDial) }},
+		"credentials refused": {LongestRefused(spread), func(r *retry, now time.Time) { r.failed(now, ReasonAuth) }},
+		"client id in use":    {LongestInUse(spread), func(r *retry, now time.Time) { r.lost(now, time.Second, ReasonCut, false) }},
+	} {
+		r := retry{rnd: func() float64 { return 1 - 1e-12 }, spread: spread}
+		now := time.Now()
+		r.restart(now)
+		var longest time.Duration
+		for range 100 {
+			d := r.wait(now)
+			longest = max(longest, d)
+			now = now.Add(d)
+			c.happens(&r, now)
+		}
+		if longest > c.promised || longest < c.promised-time.Millisecond {
+			t.Errorf("%s: %v, promised %v", name, longest, c.promised)
+		}
+	}
+}
+
+// After cuts that look like a second client the broker goes away: that is an ordinary outage with ordinary waits.
+func TestAnOutageAfterCutsIsAnOrdinaryOne(t *testing.T) {
+	r := retry{rnd: half}
 	now := time.Now()
 	r.restart(now)
-	var longest time.Duration
-	for range 100 {
-		d := r.wait(now)
-		longest = max(longest, d)
-		now = now.Add(d)
+	for i := range inUse + 1 {
+		if began := r.lost(now, time.Second, ReasonCut, false); began != (i == inUse-1) {
+			t.Errorf("cut %d: told %t", i+1, began)
+		}
 	}
-	if longest > LongestWait(spread) || longest < LongestWait(spread)-time.Millisecond {
-		t.Errorf("%v, promised %v", longest, LongestWait(spread))
+	if r.lost(now, time.Second, ReasonCut, true) {
+		t.Error("told again")
+	}
+	if d := r.wait(now); d != inUseWait {
+		t.Errorf("id in use: %v", d)
+	}
+	r.failed(now, ReasonDial)
+	for range 20 {
+		if d := r.wait(now); d > slowMax {
+			t.Fatalf("no broker: %v", d)
+		}
 	}
 }
 
@@ -78,20 +111,27 @@ func TestStreaks(t *testing.T) {
 		t.Errorf("cuts %d, early %d", r.cuts, r.early)
 	}
 	for range 9 {
-		r.failed(ReasonAuth)
+		r.failed(now, ReasonAuth)
 	}
-	r.failed(ReasonDial)
-	if r.auth != 0 {
-		t.Errorf("refusals %d after a failed dial", r.auth)
+	r.failed(now, ReasonDial)
+	if r.auth != 0 || r.cuts != 0 {
+		t.Errorf("refusals %d, cuts %d after a failed dial", r.auth, r.cuts)
 	}
-	for range 10 {
-		r.failed(ReasonAuth)
+	for range 9 {
+		r.failed(now, ReasonAuth)
+	}
+	now = now.Add(authAfter)
+	if d := r.wait(now); d > slowMax {
+		t.Errorf("after nine refusals: %v", d)
+	}
+	if r.failed(now.Add(-1), ReasonAuth) || !r.failed(now, ReasonAuth) || r.failed(now, ReasonAuth) {
+		t.Error("the long waits are not told once, after 5 min")
 	}
 	if d := r.wait(now); d != authWait {
-		t.Errorf("after ten refusals: %v", d)
+		t.Errorf("after ten refusals in 5 min: %v", d)
 	}
 	r.lost(now, time.Hour, ReasonCut, false)
-	if r.auth != 0 || r.cuts != 0 || r.early != 0 {
+	if r.auth != 0 || r.cuts != 0 || r.early != 0 || r.barred {
 		t.Errorf("%+v after an hour", r)
 	}
 }

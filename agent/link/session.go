@@ -137,11 +137,11 @@ func (l *Link) detach(s *session, err error) {
 	l.stats.LastError = err.Error()
 	l.mu.Unlock()
 	close(s.done)
-	l.retry.lost(now, lived, why, suspected)
+	second := l.retry.lost(now, lived, why, suspected)
 	if poison != nil {
 		l.quarantine(poison)
 	}
-	l.reportLoss(s, why, err, lived)
+	l.reportLoss(s, why, err, lived, second)
 }
 
 // verdict finds out why the connection ended: what it saw itself, else what paho could not decode.
@@ -165,11 +165,11 @@ func (l *Link) quarantine(m *outgoing) {
 	}
 }
 
-func (l *Link) reportLoss(s *session, why Reason, err error, lived time.Duration) {
+func (l *Link) reportLoss(s *session, why Reason, err error, lived time.Duration, second bool) {
 	switch {
-	case l.retry.cuts == inUse:
+	case second:
 		l.report(rack.Error, why, fmt.Sprintf("cut three times within 5 s of connecting: is client id %q in use elsewhere, "+
-			"or does the broker not allow down/#? Trying every minute from now on", l.o.ClientID), err)
+			"or does the broker not allow down/#? The next attempts are up to %s apart", l.o.ClientID, LongestInUse(l.retry.spread)), err)
 	case why != l.told || lived >= steady:
 		l.report(rack.Warn, why, fmt.Sprintf("connection %d to the broker lost after %s", s.conn, lived.Round(time.Millisecond)), err)
 	}

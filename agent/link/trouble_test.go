@@ -302,11 +302,12 @@ func TestRefusedCredentialsBackOffTo5Min(t *testing.T) {
 		})
 		settle(16 * time.Minute)
 		got := f.offsets(began)
-		tenth := 9 * 250 * time.Millisecond
-		if len(got) != 13 || got[9] != tenth || got[10] != tenth+5*time.Minute || got[12] != tenth+15*time.Minute {
+		// 21 attempts to 5 s, then at 6, 8, 12, 20, 36 s and every 30 s up to 306 s, which is the first after 5 min.
+		last := 306 * time.Second
+		if len(got) != 37 || got[34] != last || got[35] != last+5*time.Minute || got[36] != last+10*time.Minute {
 			t.Errorf("attempts at %v", got)
 		}
-		if st := r.Stats(); st.Losses[ReasonAuth] != 13 || st.Conn != 13 || st.Connects != 0 || len(r.said(rack.Error)) != 2 {
+		if st := r.Stats(); st.Losses[ReasonAuth] != 37 || st.Conn != 37 || st.Connects != 0 || len(r.said(rack.Error)) != 2 {
 			t.Errorf("%+v, %q", st, r.said(rack.Error))
 		}
 		code.Store(0)
@@ -320,6 +321,30 @@ func TestRefusedCredentialsBackOffTo5Min(t *testing.T) {
 		r.stop()
 		f.wg.Wait()
 	})
+}
+
+// A broker whose store of users comes up later than itself has its agents back as soon as it knows them.
+func TestCredentialsRefusedForAWhile(t *testing.T) {
+	for _, late := range []time.Duration{3 * time.Second, 4 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			f := &fake{t: t}
+			f.on = func(c *fakeConn, p packets.ControlPacket) bool {
+				if _, ok := p.(*packets.ConnectPacket); ok && time.Since(began) < late {
+					c.connack(packets.ErrRefusedNotAuthorised)
+					return true
+				}
+				return false
+			}
+			r := start(t, f.dial)
+			settle(late + slowMax)
+			if st := r.Stats(); st.State != StateUp || len(r.said(rack.Error)) != 1 {
+				t.Errorf("%s late: %+v, %q", late, st, r.said(rack.Error))
+			}
+			r.stop()
+			f.wg.Wait()
+		})
+	}
 }
 
 // paho takes a CONNACK code that it does not know for success and goes on with a closed connection.

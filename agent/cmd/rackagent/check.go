@@ -38,6 +38,7 @@ func (c checkCmd) Run(a *app) error {
 	case err != nil:
 		return loadFailure(err)
 	case conf != nil && !config.HasErrors(findings):
+		findings = append(findings, nodes(a.Config, conf)...)
 		findings = append(findings, c.surroundings(a, conf)...)
 	}
 	wrong := config.HasErrors(findings)
@@ -66,8 +67,15 @@ func report(a *app, conf *config.Config, findings []config.Finding) {
 	}
 	a.printf("%s: good%s\n", a.Config, prefixed(", ", count(findings)))
 	a.printf("rack:    %s/%s, %s\n", conf.Site, conf.Agent, inventoryWords(conf))
-	a.printf("broker:  %s; after a loss the longest wait between two attempts is %s\n", conf.MQTT.Broker, link.LongestWait(conf.MQTT.Spread()).Round(time.Second/10))
+	a.printf("broker:  %s; %s\n", conf.MQTT.Broker, waitWords(conf.MQTT.Spread()))
 	a.printf("outlets: all are switched by relays on an I2C bus, which stay as they are when the agent ends; none is driven by a GPIO line, which would not\n")
+}
+
+// waitWords tells how long the broker may be back without the agent.
+func waitWords(spread time.Duration) string {
+	const fine = time.Second / 10
+	return fmt.Sprintf("after a loss the longest wait between two attempts is %s; %s once it has refused the credentials for 5 min, %s while the client id is in use elsewhere",
+		link.LongestWait(spread).Round(fine), link.LongestRefused(spread).Round(fine), link.LongestInUse(spread).Round(fine))
 }
 
 // line is a finding as config writes it, but for notes, which config does not know.
@@ -136,6 +144,12 @@ func (c checkCmd) surroundings(a *app, conf *config.Config) []config.Finding {
 				Text: fmt.Sprintf("bus %s is not to be had here: %v", b.Name, err), Hint: "rackagent devices lists the buses of this machine",
 			})
 		}
+	}
+	if err := a.group(conf.Local.Group); conf.Local.Group != "" && err != nil {
+		found = append(found, config.Finding{
+			File: a.Config, Path: "local.group", Severity: note, Text: err.Error(),
+			Hint: "make it with: groupadd --system " + conf.Local.Group,
+		})
 	}
 	return found
 }

@@ -52,6 +52,23 @@ func TestCheck(t *testing.T) {
 	golden(t, "check-good", r.types("check", "--here"))
 }
 
+// What the agent would never do, told before somebody waits for it.
+func TestCheckOfWhatCannotWork(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	collides := strings.Replace(exampleText(t), "\nnodes:", "\n  - {name: pdu-b, model: ac8, bus: main, serial: PA-0002, banks: {a: bank-a}}\n\nnodes:", 1)
+	write(t, path, collides)
+	golden(t, "check-collision", typed(t, "check", "--config", path))
+	golden(t, "run-collision", typed(t, "run", "--config", path))
+	heavy := strings.NewReplacer(
+		"max_w: 1600", "max_w: 5000", // 22.9 A: below bank-a's 25.6 A and row-4's 24 A, above the outlets' 16 A
+		"outlets: [pdu-a.2], wiring: declared, max_w: 600, surge_w: 300", "outlets: [pdu-a.2], wiring: declared, max_w: 3400, surge_w: 2000", // 24.7 A
+		"share_a: 25.2", "share_a: 24",
+		"on_power_return: hold       # default", "on_power_return: restore # asked for",
+	).Replace(exampleText(t))
+	write(t, path, heavy)
+	golden(t, "check-too-heavy", typed(t, "check", "--config", path))
+}
+
 // The effective configuration, read again, is the same.
 func TestDump(t *testing.T) {
 	s := typed(t, "check", "--dump", "--config", example)

@@ -20,6 +20,7 @@ type commandCmd struct {
 	Dry  bool              `help:"Only show the plan, with what each level of the feed would carry."`
 	TTL  time.Duration     `name:"ttl" help:"How long the command may wait for its first step; the agent allows 300 s." default:"60s"`
 	Why  string            `help:"A reason for people who read the journal." placeholder:"TEXT"`
+	Boot string            `name:"aud-boot" help:"Only this boot of the agent may take the command. Default: none, or, if the agent says that its clock is not synchronised, the boot that it names." placeholder:"BOOT"`
 	JSON bool              `help:"Print each state as it came, one JSON object a line."`
 
 	Broker       string `help:"The broker, mqtts://HOST:PORT. Together with --site and --agent no configuration is read." placeholder:"URL"`
@@ -36,6 +37,8 @@ type commandCmd struct {
 func (commandCmd) Help() string {
 	return `Sends the command as any operator's program would, says each state as it comes, and ends with the command.
 
+An agent whose clock is not synchronised takes commands for its present boot alone and judges --ttl by its own clock. Its state and telemetry tell both, which takes up to 8 s. Without telemetry --ttl counts from the agent's newest connection to the broker, so that a longer one may be needed.
+
 Exit status: 0 succeeded, 3 rejected (nothing was done), 4 failed, partial, unknown, cancelled or expired, 1 a mistake in what was typed, 2 no word from the agent or no broker.`
 }
 
@@ -46,17 +49,16 @@ func (c commandCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	o := order{
-		id: cmp.Or(c.ID, newID()), op: c.Op, target: c.Target, site: m.site, agent: m.agent, args: c.Arg, ttl: c.TTL, dry: c.Dry, why: c.Why,
+		id: cmp.Or(c.ID, newID()), op: c.Op, target: c.Target, site: m.site, agent: m.agent, args: c.Arg, ttl: c.TTL, dry: c.Dry, why: c.Why, audBoot: c.Boot,
 	}
-	payload, err := o.encode(time.Now())
-	if err != nil {
+	if _, err := o.encode(time.Now()); err != nil {
 		return &failure{err: err, hint: "for example: rackagent command outlet.cut outlet/pdu-a.3", status: exitUsage}
 	}
 	if c.JSON {
-		return m.send(ctx, o, payload, &rawTeller{app: a})
+		return m.send(ctx, o, &rawTeller{app: a})
 	}
 	a.printf("%s\n", o)
-	return m.send(ctx, o, payload, &wordTeller{app: a})
+	return m.send(ctx, o, &wordTeller{app: a})
 }
 
 // session is where the command goes and how to log in there.

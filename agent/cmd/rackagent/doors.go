@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os/user"
 
@@ -56,6 +57,20 @@ func openDoors(ctx context.Context, c *config.Config, given net.Listener) (doors
 		return doors{}, &failure{err: fmt.Errorf("http.listen: %w", err), hint: `give http.listen another port, or "" for none`, status: exitUsage}
 	}
 	return d, nil
+}
+
+// warnOther tells that the configuration's socket is not the one that people can reach: systemd's unit goes before it.
+func warnOther(log *slog.Logger, c config.Local, given net.Listener) {
+	if given != nil && given.Addr().String() != c.Socket {
+		log.Warn("the socket that systemd holds is used, local.socket and local.group of the configuration are not: the unit rackagent.socket says its path and group",
+			"socket", given.Addr().String(), "local.socket", c.Socket)
+	}
+}
+
+// group looks for a group of this machine.
+func group(name string) error {
+	_, err := user.LookupGroup(name)
+	return err
 }
 
 func socketFailure(c *config.Config, err error) error {

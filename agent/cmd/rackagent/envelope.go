@@ -19,8 +19,9 @@ type envelope struct {
 	Op     string                     `json:"op"`
 	Target string                     `json:"target"`
 	Args   map[string]json.RawMessage `json:"args,omitempty"`
-	Exp    int64                      `json:"exp"` // ms UTC
-	Aud    string                     `json:"aud"` // SITE/AGENT: an agent that hears another one's commands refuses them
+	Exp    int64                      `json:"exp"`                // ms UTC
+	Aud    string                     `json:"aud"`                // SITE/AGENT: an agent that hears another one's commands refuses them
+	Boot   string                     `json:"aud_boot,omitempty"` // an agent that has been started anew refuses it
 	Dry    bool                       `json:"dry,omitempty"`
 	Why    string                     `json:"why,omitempty"`
 }
@@ -34,11 +35,12 @@ type order struct {
 	site, agent    string
 	args           map[string]string
 	ttl            time.Duration // from now until the first step has to begin
+	audBoot        string        // empty: any boot of the agent
 	dry            bool
 	why            string
 }
 
-// encode writes the payload of down/cmd. It is judged by the agent's own reader first, so that a slip of the hand needs
+// encode writes the payload of down/cmd; now is by the agent's clock. It is judged by the agent's own reader first, so that a slip of the hand needs
 // no broker to be found; verbs that this version does not know are left for the agent to judge.
 func (o order) encode(now time.Time) ([]byte, error) {
 	if o.ttl <= 0 {
@@ -46,7 +48,7 @@ func (o order) encode(now time.Time) ([]byte, error) {
 	}
 	payload, err := json.Marshal(envelope{
 		V: 1, ID: o.id, Op: o.op, Target: o.target, Args: arguments(o.args), Exp: now.Add(o.ttl).UnixMilli(),
-		Aud: o.site + "/" + o.agent, Dry: o.dry, Why: o.why,
+		Aud: o.site + "/" + o.agent, Boot: o.audBoot, Dry: o.dry, Why: o.why,
 	})
 	if err != nil {
 		return nil, err

@@ -18,6 +18,8 @@ type outside struct {
 	clocks   clocks
 	// hardware finds buses and lines; it may take a moment and is called only where they are needed.
 	hardware func(*slog.Logger) (hardware, error)
+	// group tells why there is no group of that name.
+	group func(name string) error
 	// notifier speaks to the service manager.
 	notifier func(*slog.Logger) (*systemd.Notifier, error)
 }

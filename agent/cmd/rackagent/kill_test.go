@@ -44,7 +44,7 @@ func child() int {
 	}
 	config := filepath.Join(dir, "config.yaml")
 	return execute(context.Background(), []string{"run", "--config", config}, outside{
-		out: os.Stdout, err: os.Stderr, clocks: clocks{timesync: config}, hardware: hardwareOf(hw),
+		out: os.Stdout, err: os.Stderr, clocks: clocks{timesync: config}, hardware: hardwareOf(hw), group: group,
 		notifier: func(log *slog.Logger) (*systemd.Notifier, error) {
 			return &systemd.Notifier{Log: log, Send: func(state string) error {
 				_, err := fmt.Println(state)

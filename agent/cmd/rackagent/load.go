@@ -20,7 +20,26 @@ func (a *app) load() (*config.Config, []config.Finding, error) {
 	if c != nil {
 		findings = c.Check(inventory.Models)
 	}
+	if c != nil && !config.HasErrors(findings) {
+		findings = append(findings, collisions(a.Config, c)...)
+	}
 	return c, findings, nil
+}
+
+// collisions tells of the first address that two boards share.
+func collisions(file string, c *config.Config) []config.Finding {
+	err := inventory.Collisions(c)
+	if err == nil {
+		return nil
+	}
+	f := config.Finding{File: file, Path: "pdus", Severity: config.Error, Text: err.Error()}
+	for i, p := range c.PDUs {
+		if text, ok := strings.CutPrefix(f.Text, "pdu "+p.Name+": "); ok {
+			f.Path, f.Text = fmt.Sprintf("pdus[%d].bus", i), text
+			break
+		}
+	}
+	return []config.Finding{f}
 }
 
 func loadFailure(err error) error {

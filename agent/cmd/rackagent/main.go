@@ -20,7 +20,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(execute(ctx, os.Args[1:], outside{
-		out: os.Stdout, err: os.Stderr, clocks: systemClocks(), notifier: systemd.FromEnvironment,
+		out: os.Stdout, err: os.Stderr, clocks: systemClocks(), notifier: systemd.FromEnvironment, group: group,
 		hardware: func(log *slog.Logger) (hardware, error) { return board.Open(board.Opts{Log: log}) },
 	}))
 }

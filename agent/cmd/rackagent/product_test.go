@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"net"
@@ -14,6 +15,7 @@ import (
 
 	"rackagent/agent/rack"
 	"rackagent/agent/wire"
+	"rackagent/config"
 )
 
 // TestADayAtTheRack is the product itself, from its command line on, on a simulated rack: started, asked, told to cut
@@ -74,13 +76,15 @@ func TestRawStates(t *testing.T) {
 	}
 }
 
-// Without a clock that is synchronised nobody can say whether a command is an old one.
+// Without a clock that is synchronised nobody can say whether a command is an old one, unless it is bound to the boot.
 func TestAnUnsynchronisedClock(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.inTime = false
+	r.configure("telemetry: {period_s: 1}\n")
 	r.runs()
 	golden(t, "unsynchronised", r.types("command", "outlet.cut", "outlet/pdu-a.2", "--id", "cut-0001"))
+	golden(t, "unsynchronised-other-boot", r.types("command", "outlet.cut", "outlet/pdu-a.3", "--id", "cut-0002", "--aud-boot", "another"))
 	golden(t, "unsynchronised-status", r.types("status"))
 }
 
@@ -132,6 +136,27 @@ func TestMetricsPortIsTaken(t *testing.T) {
 	golden(t, "run-port-taken", r.types("run"))
 }
 
+// A unit that names another socket than the configuration goes before it, and that is told.
+func TestSystemdsSocketIsAnotherOne(t *testing.T) {
+	path := filepath.Join(shortDir(t), "socket")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, c := range []struct {
+		socket string
+		given  net.Listener
+		told   bool
+	}{{path, l, false}, {path + "2", l, true}, {path, nil, false}} {
+		var log bytes.Buffer
+		warnOther(logger(&log), config.Local{Socket: c.socket}, c.given)
+		if told := strings.Contains(log.String(), path+"2"); told != c.told {
+			t.Errorf("%+v: %s", c, log.String())
+		}
+	}
+}
+
 // A rack whose bus is not there still has an agent, which says so.
 func TestRunWithoutItsBus(t *testing.T) {
 	t.Parallel()
@@ -143,7 +168,7 @@ func TestRunWithoutItsBus(t *testing.T) {
 	go func() { ended <- in(ctx, o, "run", "--config", r.config) }()
 	r.awaitBirth()
 	s := r.types("status")
-	if !strings.Contains(s.out, "devices  0/") {
+	if !strings.Contains(s.out, "devices  0/") || !strings.Contains(s.out, "buses    main not open: ") {
 		t.Errorf("%s%s", s.out, s.err)
 	}
 	cancel()

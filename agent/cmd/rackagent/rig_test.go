@@ -46,7 +46,7 @@ type said struct {
 // typed runs a command line in a world without hardware and without a clock that anybody sets.
 func typed(t *testing.T, args ...string) said {
 	t.Helper()
-	o := outside{clocks: clocks{timesync: filepath.Join(t.TempDir(), "none", "synced"), chrony: silent}, hardware: bare, notifier: deaf}
+	o := outside{clocks: clocks{timesync: filepath.Join(t.TempDir(), "none", "synced"), chrony: silent}, hardware: bare, notifier: deaf, group: noGroup}
 	return in(t.Context(), o, args...)
 }
 
@@ -57,6 +57,9 @@ const silent = "127.0.0.1:9"
 func deaf(log *slog.Logger) (*systemd.Notifier, error) {
 	return &systemd.Notifier{Log: log, Send: func(string) error { return nil }}, nil
 }
+
+// noGroup is a machine without groups.
+func noGroup(name string) error { return user.UnknownGroupError(name) }
 
 // bare is a machine without buses.
 func bare(*slog.Logger) (hardware, error) { return fakeHardware{}, nil }
@@ -195,7 +198,7 @@ func (r *rig) outside() outside {
 	if r.inTime {
 		c.timesync = r.config // exists
 	}
-	return outside{clocks: c, hardware: hardwareOf(r.hardware()), notifier: deaf}
+	return outside{clocks: c, hardware: hardwareOf(r.hardware()), notifier: deaf, group: group}
 }
 
 func hardwareOf(hw fakeHardware) func(*slog.Logger) (hardware, error) {

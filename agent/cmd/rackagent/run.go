@@ -37,6 +37,7 @@ func (runCmd) Run(ctx context.Context, a *app) error {
 	for _, f := range warnings {
 		log.Warn("configuration", "finding", f.String())
 	}
+	warnOther(log, conf.Local, given)
 	d, err := openDoors(ctx, conf, given)
 	if err != nil {
 		return err
@@ -106,7 +107,7 @@ func explain(err error) error {
 func statusLine(s agent.Status) string {
 	var buses, devices int
 	for _, b := range s.Buses {
-		if b.HungS == nil {
+		if b.HungS == nil && b.Error == "" {
 			buses++
 		}
 	}

@@ -26,16 +26,22 @@ var errSilence = errors.New("no word from the agent")
 
 // send sends the command until it has ended, over a new connection if one is lost: the agent acts once, however often
 // it is told.
-func (s session) send(ctx context.Context, o order, payload []byte, t teller) error {
+func (s session) send(ctx context.Context, o order, t teller) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silence := time.AfterFunc(o.ttl+firstWord, func() { cancel(errSilence) })
-	defer silence.Stop()
-	f := &follower{teller: t, heard: func() { silence.Reset(nextWord) }}
 	client, err := s.connect(ctx)
 	if err != nil {
 		return err
 	}
+	o, now := s.bind(ctx, client, o)
+	payload, err := o.encode(now)
+	if err != nil {
+		client.Close()
+		return &failure{err: err, status: exitUsage}
+	}
+	silence := time.AfterFunc(o.ttl+firstWord, func() { cancel(errSilence) })
+	defer silence.Stop()
+	f := &follower{teller: t, heard: func() { silence.Reset(nextWord) }}
 	for {
 		err = s.do(ctx, client, o, payload, f)
 		client.Close()

@@ -32,12 +32,8 @@ func TestTheBrokerCutsTheConnection(t *testing.T) {
 	r.runs()
 	s := session{site: "test", agent: "r1", mqtt: config.MQTT{Broker: "mqtt://" + r.world.Broker().Address()}}
 	o := order{id: "cut-0001", op: "outlet.cut", target: "outlet/pdu-a.3", site: "test", agent: "r1", ttl: time.Minute}
-	payload, err := o.encode(time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
 	teller := &saboteur{act: r.world.Broker().Cut}
-	if err := s.send(t.Context(), o, payload, teller); err != nil {
+	if err := s.send(t.Context(), o, teller); err != nil {
 		t.Error(err)
 	}
 	if n := len(teller.states); n < 2 || teller.states[n-1] != rack.StateSucceeded {

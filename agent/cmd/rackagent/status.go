@@ -71,10 +71,13 @@ func clockWords(s agent.Status) string {
 func busWords(buses []agent.BusStatus) string {
 	var words []string
 	for _, b := range buses {
-		if b.HungS == nil {
-			words = append(words, b.Name+" ok")
-		} else {
+		switch {
+		case b.Error != "":
+			words = append(words, b.Name+" not open: "+b.Error)
+		case b.HungS != nil:
 			words = append(words, fmt.Sprintf("%s HUNG for %s", b.Name, time.Duration(*b.HungS)*time.Second))
+		default:
+			words = append(words, b.Name+" ok")
 		}
 	}
 	return strings.Join(words, ", ")

@@ -22,7 +22,7 @@ func troubled() agent.Status {
 	return agent.Status{
 		Site: "ams1", Agent: "r17", Boot: "01JD9X3M", Version: "v0.3.1", UpS: 11520, Alive: false, Observing: true,
 		Clock: wire.Clock{Source: "timesyncd"}, Journal: "full", Link: "waiting", LinkError: "dial: connection refused",
-		Buses: []agent.BusStatus{{Name: "main"}, {Name: "spare", HungS: ptr(75)}},
+		Buses: []agent.BusStatus{{Name: "main"}, {Name: "spare", HungS: ptr(75)}, {Name: "third", Error: "open /dev/i2c-7: no such file or directory"}},
 		Devices: []agent.DeviceStatus{
 			{Name: "pdu-a/bank", State: "ok"}, {Name: "pdu-a/meter-1", State: "stale", Reason: "nack"}, {Name: "pdu-a/temp", State: "absent", Reason: "hung"},
 		},
@@ -90,7 +90,7 @@ func TestNobodyListens(t *testing.T) {
 
 func TestStatusLine(t *testing.T) {
 	for want, st := range map[string]agent.Status{
-		"rack r17: 1/2 buses, 1/3 devices, broker waiting; OBSERVING: the journal was lost, nothing is switched": troubled(),
+		"rack r17: 1/3 buses, 1/3 devices, broker waiting; OBSERVING: the journal was lost, nothing is switched": troubled(),
 		"rack r1: 1/1 buses, 1/1 devices, broker up":                                                             {Agent: "r1", Link: "up", Buses: []agent.BusStatus{{}}, Devices: []agent.DeviceStatus{{State: "ok"}}},
 	} {
 		if got := statusLine(st); got != want {
