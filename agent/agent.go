@@ -56,6 +56,8 @@ type Agent struct {
 	idents map[string]ident
 	pulses map[string]time.Time // by bus: its owner's last turn
 	closed map[string]string    // by bus: why it is not open
+	taking bool                 // the desk takes messages from the broker
+	early  []link.Inbound       // what came before that
 }
 
 // ident is what a board last said of itself.
@@ -182,6 +184,7 @@ func (a *Agent) live(ctx context.Context) error {
 	desk.run(group, "telemetry", a.tele.Run)
 	if a.link != nil {
 		edges.run(group, "link", a.link.Run)
+		edges.run(group, "early commands", a.takeCommands)
 		edges.run(group, "info", a.tellInfo)
 		edges.run(group, "state", a.tellState)
 	}

@@ -576,3 +576,18 @@ func TestABusThatComesLateIsTakenIntoUse(t *testing.T) {
 		r.close()
 	})
 }
+
+// TestACommandThatWaitedAtTheBrokerIsJudgedByReadings: it arrives milliseconds after the start, before any device was read.
+func TestACommandThatWaitedAtTheBrokerIsJudgedByReadings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.start()
+		r.stop()
+		r.send("c1", "outlet.cut", "outlet/pdu-a.3")
+		r.send("c2", "outlet.cut", "node/gpu-1")
+		r.start()
+		r.expect("c1", rack.StateSucceeded, "")
+		r.expect("c2", rack.StateRejected, rack.CodeFirmGuard)
+		r.close()
+	})
+}

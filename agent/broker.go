@@ -38,8 +38,47 @@ func (a *Agent) dialBroker() error {
 	return nil
 }
 
-// inbound takes a message from the broker to the desk.
+// Bounds of what waits for the first sweep; both arbitrary. A rack with a dead device must not wait for ever.
+const (
+	earlyMessages = 256
+	earlyLimit    = 3 * time.Second
+)
+
+// inbound takes a message from the broker to the desk. Before the first sweep it waits: what a broker kept for an agent
+// that was away arrives within milliseconds, and would be refused for want of readings.
 func (a *Agent) inbound(m link.Inbound) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.taking {
+		return a.offer(m)
+	}
+	if len(a.early) >= earlyMessages {
+		return false
+	}
+	a.early = append(a.early, m)
+	return true
+}
+
+// takeCommands lets the desk have what came in, in order, once all devices were read or the limit has passed.
+func (a *Agent) takeCommands(ctx context.Context) error {
+	for deadline := time.Now().Add(earlyLimit); time.Now().Before(deadline) && !a.swept(); {
+		select {
+		case <-ctx.Done():
+			return nil // not acknowledged: the broker delivers them to the next life
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.taking = true
+	for _, m := range a.early {
+		a.offer(m)
+	}
+	a.early = nil
+	return nil
+}
+
+func (a *Agent) offer(m link.Inbound) bool {
 	return a.desk.Offer(command.Inbound{
 		Topic: m.Topic, Payload: m.Payload, Retained: m.Retained, Received: m.Received, Origin: rack.OriginMQTT, Ack: m.Ack,
 	})

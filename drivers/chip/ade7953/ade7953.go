@@ -113,8 +113,9 @@ func (d *Dev) Sense(ctx context.Context, checksum uint32) (Measurement, error) {
 	} else if status&irqReset != 0 {
 		t.fail("read", RSTIRQSTATA, drivers.Restarted, nil)
 	}
-	// Energy comes first, between the checksum and registers that cannot read all ones: the counters can, and one
-	// that stands still below the no-load threshold would do so for hours.
+	// What may read all ones stands between registers that cannot: energy counters, which stand still below the no-load
+	// threshold for hours, and powers and power factors, whose code of -1 an idle outlet dithers through. The checksum
+	// before and the rms values after them tell a bus that nobody drives.
 	ea, eb := t.read(AENERGYA), t.read(AENERGYB)
 	m := Measurement{
 		RawV: t.measure(VRMS),
@@ -132,8 +133,8 @@ func (d *Dev) Sense(ctx context.Context, checksum uint32) (Measurement, error) {
 }
 
 func (d *Dev) load(t *transfer, energy uint32, c Channel, regs [5]Reg) Load {
-	raw := Codes{WATT: t.measure(regs[0]), VAR: t.measure(regs[1]), VA: t.measure(regs[2])}
-	pf := t.measure(regs[3])
+	raw := Codes{WATT: t.read(regs[0]), VAR: t.read(regs[1]), VA: t.read(regs[2])}
+	pf := t.read(regs[3])
 	raw.IRMS = t.measure(regs[4])
 	power := func(code uint32) physic.Power { return Power(code, d.o.FullScaleV, c.FullScaleI) }
 	return Load{

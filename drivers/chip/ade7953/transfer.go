@@ -53,8 +53,7 @@ func (t *transfer) read(r Reg) uint32 {
 	return v
 }
 
-// measure is read for a register whose all-ones pattern is no measurement. For the signed ones this gives up the
-// code of -1, less than 2 mW, rather than ever take a floating bus for an idle outlet.
+// measure is read for a register whose all-ones pattern is no measurement.
 func (t *transfer) measure(r Reg) uint32 {
 	v := t.read(r)
 	if t.err == nil && v == r.ones() {
