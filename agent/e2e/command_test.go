@@ -101,7 +101,7 @@ func TestAMessageThatIsTooBig(t *testing.T) {
 	eventually(t, 20*time.Second, "the session to be discarded", func() bool { return strings.Contains(r.log.String(), "the session was discarded") })
 	births := w.births()
 	eventually(t, 20*time.Second, "the agent to be back", func() bool { return w.births() > births || r.agent.Status().Link == "up" })
-	m.order(cut("c2", 4))
+	m.order(cut("c2", 5))
 	w.expect(t, "c2", "succeeded")
 	for _, id := range []string{"big", "giant"} {
 		if got := w.states(id); got != "" {

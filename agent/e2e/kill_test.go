@@ -184,22 +184,22 @@ func TestAnAgentKilledInTheMiddle(t *testing.T) {
 	}
 }
 
-// TestABurstAcrossAKilledAgent: of ten commands some were recorded, some carried out, and five not even read when the
-// process is killed. The broker delivers again what was not acknowledged. Each ends once, and the second life carries
-// out only what it has accepted itself, the five among it.
+// TestABurstAcrossAKilledAgent: of six commands three were recorded, perhaps carried out, and three not even read when
+// the process is killed. The broker delivers again what was not acknowledged. Each ends once, and the second life
+// carries out only what it has accepted itself, the last three among it.
 func TestABurstAcrossAKilledAgent(t *testing.T) {
 	t.Parallel()
 	m := newMosquitto(t)
 	w := m.watch()
 	r := theRack(t, m)
 	p := r.spawn(t, w, "")
-	o := newOperator(m, w, 10)
-	o.send(o.ids[:5]...)
+	o := newOperator(m, w, 6)
+	o.send(o.ids[:3]...)
 	eventually(t, 10*time.Second, "a command to be accepted", func() bool { return w.accepted(o.ids) > 0 })
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	o.send(o.ids[5:]...)
+	o.send(o.ids[3:]...)
 	p.kill()
 	r.join(t, w)
 	o.insist(t, func(int) {})
@@ -212,10 +212,10 @@ func TestABurstAcrossAKilledAgent(t *testing.T) {
 			anew++
 		}
 	}
-	if anew < 5 {
-		t.Errorf("the second life accepted %d commands, and five were not read by the first", anew)
+	for _, id := range o.ids[3:] {
+		w.expect(t, id, "succeeded")
 	}
-	r.judge(t, anew, ambiguous)
+	r.judge(t, anew)
 }
 
 // TestAResultOutlivesBrokerAndAgent: the broker dies while a cut runs, and the agent before it could tell the end. The
@@ -240,5 +240,5 @@ func TestAResultOutlivesBrokerAndAgent(t *testing.T) {
 	if x := w.expect(t, "c1", "succeeded"); x.Dup || x.Targets[0].Recovered {
 		t.Errorf("%+v: want the result of the first life, as news", x)
 	}
-	r.judge(t, 0)
+	r.judge(t, 0, "S8") // the write that it is about is in the record of the world that was killed
 }

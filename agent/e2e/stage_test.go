@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -25,8 +26,8 @@ const (
 	benchPeriod = 0.9
 	// keep is how many entries of the world's record are kept: some seconds (arbitrary).
 	keep = 1 << 13
-	// pause is the time between two commands: an agent takes 10 a second.
-	pause = 120 * time.Millisecond
+	// pause is the shortest time between two rounds: an agent takes 10 commands a second.
+	pause = 200 * time.Millisecond
 	// patience is how long a benchmark waits for a message before it gives up (arbitrary).
 	patience = 20 * time.Second
 
@@ -40,6 +41,7 @@ type stage struct {
 	operator mqtt.Client
 	heard    chan heard // more than one round makes
 	sent     int
+	chance   *rand.Rand
 	disk     *os.File
 }
 
@@ -61,7 +63,8 @@ func newStage(b *testing.B) *stage {
 	_ = l.Close()
 	world := rackWorld(benchBits)
 	world.TraceLimit = keep
-	s := &stage{rig: newRig(b, fmt.Sprintf("broker: %q", "mqtt://"+address), benchPeriod, world), b: b, heard: make(chan heard, 1024)}
+	s := &stage{rig: newRig(b, fmt.Sprintf("broker: %q", "mqtt://"+address), benchPeriod, world), b: b}
+	s.heard, s.chance = make(chan heard, 1024), rand.New(rand.NewPCG(1, 2))
 	if err := s.world.Broker().Start(address); err != nil {
 		b.Fatal(err)
 	}
@@ -113,6 +116,10 @@ func (s *stage) hear(what string, fits func(heard) bool) heard {
 	}
 }
 
+// pace lets some time go by, by chance, so that commands meet the bus as they come: between two polls or in the middle
+// of one.
+func (s *stage) pace() { <-time.After(pause + time.Duration(s.chance.Int64N(int64(pause)))) }
+
 // echo is the time from a publish to its echo: the floor of anything that goes to a client and back.
 func (s *stage) echo(payload string) time.Duration {
 	s.b.Helper()
@@ -143,7 +150,7 @@ func (s *stage) told(id string, fits func(rack.State) bool) (rack.State, time.Ti
 	return state, h.at
 }
 
-// cut sends a cut of outlet 1 and waits for its end. accepted and ended are measured from the publish, and so is the
+// cut sends a cut of outlet 1 and waits for its end. All times are measured from the publish; wrote is that of the
 // first write to the relays.
 func (s *stage) cut() (payload string, wrote, accepted, ended time.Duration) {
 	s.b.Helper()

@@ -186,10 +186,10 @@ func (w *witness) ends(id string) []word {
 	return out
 }
 
-// await waits for the end of a command.
+// await waits for the end of a command. After a restart the judgement alone may take 15 s.
 func (w *witness) await(t *testing.T, id string) word {
 	t.Helper()
-	eventually(t, 20*time.Second, "the end of command "+id, func() bool { return len(w.ends(id)) > 0 })
+	eventually(t, 40*time.Second, "the end of command "+id, func() bool { return len(w.ends(id)) > 0 })
 	return w.ends(id)[0]
 }
 
