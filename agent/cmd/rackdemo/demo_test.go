@@ -15,7 +15,7 @@ import (
 	"rackagent/agent/wire"
 )
 
-// TestStory plays --once in virtual time and compares what an operator reads with a golden file; times are masked.
+// TestStory plays --once in virtual time and compares what an operator reads with a golden file; times and the last digits of a miner's watts are masked.
 func TestStory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
@@ -24,6 +24,7 @@ func TestStory(t *testing.T) {
 		}
 		// What happens at one moment of the start has no order: those lines are sorted.
 		got := regexp.MustCompile(`\d\d:\d\d:\d\d\.\d\d\d`).ReplaceAllString(out.String(), "HH:MM:SS.mmm")
+		got = regexp.MustCompile(`\b3\d\d\d W`).ReplaceAllString(got, "3xxx W") // a miner's noise
 		start, rest, _ := strings.Cut(got, "demo  A simulated rack")
 		lines := strings.SplitAfter(start, "\n")
 		slices.Sort(lines)
