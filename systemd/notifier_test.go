@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,12 +18,15 @@ import (
 
 // manager is the other end: it keeps what it was told, with the second it was told in.
 type manager struct {
+	mu    sync.Mutex
 	began time.Time
 	lines []string
 	deaf  bool
 }
 
 func (m *manager) take(state string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.deaf {
 		return errors.New("no such file or directory")
 	}
@@ -33,14 +37,36 @@ func (m *manager) take(state string) error {
 
 // of picks the messages that hold a word.
 func (m *manager) of(word string) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(m.lines), func(l string) bool { return !strings.Contains(l, word) })
 }
 
 // service is an agent as the notifier sees it.
 type service struct {
+	mu     sync.Mutex
 	dead   bool
 	status string
 	ready  chan struct{}
+}
+
+// becomes changes the service while it runs.
+func (s *service) becomes(change func(*service)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s)
+}
+
+func (s *service) alive() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.dead
+}
+
+func (s *service) says() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status
 }
 
 // start runs a notifier in the bubble and gives the function that stops it.
@@ -56,7 +82,7 @@ func start(t *testing.T, m *manager, s *service, watchdog time.Duration, log *sl
 	n := &Notifier{Send: m.take, Watchdog: watchdog, Log: log}
 	go func() {
 		defer close(done)
-		n.Run(ctx, func() bool { return !s.dead }, func() string { return s.status }, s.ready)
+		n.Run(ctx, s.alive, s.says, s.ready)
 	}()
 	return func() { cancel(); <-done }
 }
@@ -76,7 +102,7 @@ func TestAnOrdinaryLife(t *testing.T) {
 		time.Sleep(7 * time.Second)
 		close(s.ready)
 		time.Sleep(15 * time.Second)
-		s.status = "rack r17: 1/1 buses, 7/7 devices, broker up"
+		s.becomes(func(s *service) { s.status = "rack r17: 1/1 buses, 7/7 devices, broker up" })
 		time.Sleep(20 * time.Second)
 		stop()
 		wantLines(t, m.lines, []string{
@@ -103,9 +129,9 @@ func TestADeadLoopIsNotFed(t *testing.T) {
 		stop := start(t, &m, &s, 3*time.Second, slog.New(slog.NewTextHandler(&log, nil)))
 		close(s.ready)
 		time.Sleep(1500 * time.Millisecond)
-		s.dead = true
+		s.becomes(func(s *service) { s.dead = true })
 		time.Sleep(5 * time.Second)
-		s.dead = false
+		s.becomes(func(s *service) { s.dead = false })
 		time.Sleep(time.Second)
 		stop()
 		wantLines(t, m.of("WATCHDOG"), []string{"0s WATCHDOG=1", "1s WATCHDOG=1", "7s WATCHDOG=1"})

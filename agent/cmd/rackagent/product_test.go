@@ -54,6 +54,32 @@ func TestADayAtTheRack(t *testing.T) {
 	}
 }
 
+// TestALostJournalIsAcceptedByAPerson: the agent observes until somebody who has looked at the rack says so.
+func TestALostJournalIsAcceptedByAPerson(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	stop := r.runs()
+	stop()
+	journals, err := filepath.Glob(filepath.Join(r.dir, "*", "journal.db"))
+	if err != nil || len(journals) != 1 {
+		t.Fatalf("journals: %v, %v", journals, err)
+	}
+	if err := os.WriteFile(journals[0], bytes.Repeat([]byte{0xA5}, 1<<16), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.runs()
+	if s := r.types("command", "outlet.cut", "outlet/pdu-a.3", "--id", "cut-0001"); s.status != exitRejected || !strings.Contains(s.out, "observing") {
+		t.Errorf("before: %+v", s)
+	}
+	if s := r.types("journal-accept", "--reason", "looked at the rack"); s.status != exitOK {
+		t.Errorf("accept: %+v", s)
+	}
+	// The same id may be sent again: observing was no outcome of it.
+	if s := r.types("command", "outlet.cut", "outlet/pdu-a.3", "--id", "cut-0001"); s.status != exitOK {
+		t.Errorf("after: %+v", s)
+	}
+}
+
 func TestRawStates(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

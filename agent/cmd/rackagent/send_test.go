@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
+
+	"rackagent/agent/sim"
 
 	"rackagent/agent/rack"
 	"rackagent/agent/wire"
@@ -48,7 +51,16 @@ func TestTheBrokerCutsTheConnection(t *testing.T) {
 func TestNoWordFromTheAgent(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 100*time.Millisecond, errors.New("interrupt signal received"))
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	go func() { // the operator gives up once the command is out
+		for tick := time.NewTicker(10 * time.Millisecond); ctx.Err() == nil; <-tick.C {
+			for _, m := range sim.Of[sim.Message](r.world.Trace().Entries()) {
+				if !m.Out && strings.HasSuffix(m.Topic, "/down/cmd") {
+					cancel(errors.New("interrupt signal received"))
+				}
+			}
+		}
+	}()
 	golden(t, "no-word", in(ctx, r.outside(), "command", "outlet.cut", "outlet/pdu-a.3", "--id", "cut-0001", "--config", r.config))
 }
