@@ -380,3 +380,12 @@ func TestALoadBehindAnOpenRelayIsNotOff(t *testing.T) {
 		t.Errorf("%d events tell of a load behind an open relay", n)
 	}
 }
+
+func TestAFrozenMeterDoesNotProveAnEnergise(t *testing.T) {
+	r := settledRig(t)
+	r.frozen[outlet(3)] = true
+	r.run(2 * time.Second)
+	r.must("c1", rack.OpEnergise, "outlet/pdu-a.3")
+	r.run(15 * time.Second)
+	r.expect("c1", rack.StateUnknown, rack.CodeVerifyFailed)
+}

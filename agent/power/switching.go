@@ -206,7 +206,7 @@ func (w *switching) note(v OutletView) {
 // proves tells whether the samples so far settle the step.
 func (w *switching) proves(v OutletView) bool {
 	if w.step.Do == rack.DoEnergise {
-		return v.W.Value > w.loadW
+		return v.W.Value > w.loadW && (w.moved || !w.loadedBefore()) // watts that were there before prove nothing if they are frozen
 	}
 	va := v.W.Value
 	if v.VA.At.Equal(v.W.At) && v.VA.Quality == rack.QualityOK {
@@ -220,11 +220,19 @@ func (w *switching) proves(v OutletView) bool {
 	return w.below >= 2
 }
 
+// loadedBefore tells whether the meter showed a load before the write already.
+func (w *switching) loadedBefore() bool {
+	return w.result.Proof.BeforeW != nil && *w.result.Proof.BeforeW > w.loadW
+}
+
 // unproven is the verdict when time is up.
 func (w *switching) unproven(s *Snapshot) verdict {
 	if w.step.Do == rack.DoEnergise {
 		if w.samples == 0 {
 			return verdict{state: rack.StateUnknown, code: rack.CodeVerifyFailed, text: "the relay reads back, its meter gave no fresh sample"}
+		}
+		if after := w.result.Proof.AfterW; after != nil && *after > w.loadW {
+			return verdict{state: rack.StateUnknown, code: rack.CodeVerifyFailed, text: "the relay reads back closed, its meter is frozen"}
 		}
 		return verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: "the relay reads back, no load came"}
 	}
