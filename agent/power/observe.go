@@ -24,6 +24,9 @@ func (m *Machine) observe(now time.Time, batch []rack.Reading) {
 		}
 		switch r.Point.Quantity {
 		case rack.PowerW:
+			if r.Quality == rack.QualityOK && r.At.After(v.W.At) && !v.W.At.IsZero() && r.Raw != v.W.Raw {
+				v.MovedAt = r.At
+			}
 			v.W = newer(v.W, r)
 			v = m.observeLive(o, v)
 		case rack.ApparentV:

@@ -65,7 +65,7 @@ func (m *Machine) judgedSteps(t *target) []rack.StepResult {
 		proven := false
 		switch {
 		case st.Do == rack.DoEnergise:
-			proven = m.provenOn(st)
+			proven = m.provenOn(st, m.born)
 		case t.job.cmd.Op == rack.OpCycle:
 			proven = openedInCycle(t, st.On)
 		default:
@@ -79,10 +79,11 @@ func (m *Machine) judgedSteps(t *target) []rack.StepResult {
 	return out
 }
 
-func (m *Machine) provenOn(st rack.Step) bool {
+// provenOn needs codes that have moved since: a meter frozen at a load shows it for ever.
+func (m *Machine) provenOn(st rack.Step, since time.Time) bool {
 	closed, _ := m.world.Closed(st.On)
 	w, _ := m.world.Watts(st.On)
-	return closed && w > threshold(m.world.Layout, st.On)
+	return closed && w > threshold(m.world.Layout, st.On) && m.world.Outlets[st.On].MovedAt.After(since)
 }
 
 // provenCut needs a load before: without one the meter proves nothing.
@@ -129,7 +130,7 @@ func (m *Machine) resolveDoubts(now time.Time) {
 		}
 		proven := m.provenCut(d.step)
 		if d.step.Do == rack.DoEnergise {
-			proven = m.provenOn(d.step)
+			proven = m.provenOn(d.step, d.since)
 		}
 		if proven {
 			m.emit(rack.Event{

@@ -25,6 +25,8 @@ type OutletView struct {
 	VA    rack.Reading // apparent power
 	// OpenSince is when the relay was first known to be open in this start; zero while closed or unknown.
 	OpenSince time.Time
+	// MovedAt is when its raw power code last differed from the one before: a frozen meter proves nothing.
+	MovedAt time.Time
 	// Live tells that it carries load although its relay reads open; LiveAt is when it last did.
 	Live   bool
 	LiveAt time.Time
