@@ -133,7 +133,7 @@ func (a *Agent) wire(found journal.Found) error {
 		Report: func(o rack.Outcome) { a.desk.Report(o) },
 		Sample: func(name string) { a.poller.Sample(a.inv.SampledBy(name)...) },
 		Ask:    func(name string) { a.poller.Sample(a.inv.IdentifiedBy(name)) },
-		Event:  a.out.event, Alarm: a.out.alarm, Learnt: a.infoChanged, Log: a.log,
+		Event:  a.out.event, Alarm: a.out.alarm, Learnt: a.infoChanged,
 		Orders: found.Orders, Records: append(append([]rack.Record(nil), found.Withdrawn...), found.Wiring...),
 		Unfinished: movesPower(found.Unfinished),
 	})

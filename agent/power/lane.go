@@ -149,7 +149,7 @@ func (l *lane) carryOut(ctx context.Context, a Action) Switched {
 	case TakeOver:
 		w, err = l.relays[a.PDU].TakeOver(ctx, a.Latch, a.Direction)
 	}
-	return Switched{Token: tokenOf(a), Started: true, Taken: w.Taken, Confirmed: w.Confirmed, Err: err}
+	return Switched{Token: tokenOf(a), Taken: w.Taken, Confirmed: w.Confirmed, Err: err}
 }
 
 // moveRelay holds the firm guard around the only call of Cut in the program: it judges the outlet anew at this moment.

@@ -2,7 +2,6 @@ package power
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,7 +27,6 @@ type Opts struct {
 	Event   func(rack.Event)
 	Alarm   func(rack.Alarm)
 	Learnt  func() // the wiring of some outlet is believed more or less than before
-	Log     *slog.Logger
 
 	// What the journal held at the start.
 	Orders     []rack.Order

@@ -35,7 +35,6 @@ type Unfinished []rack.Entry
 // Switched is the lane's answer to a Switch or a TakeOver.
 type Switched struct {
 	Token     uint64
-	Started   bool      // false: it never reached the device
 	Taken     time.Time // zero: the device did not take the write
 	Confirmed time.Time // zero: it did not read back the new state
 	Err       error

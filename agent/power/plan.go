@@ -117,7 +117,7 @@ func energisable(s *Snapshot, c rack.Command, o rack.OutletID, node rack.Node) *
 	if c.Op != rack.OpEnergise || c.Signed {
 		return nil
 	}
-	if node.Name != "" && node.Class.Firm() {
+	if node.Class.Firm() {
 		return refuse(rack.CodeFirmGuard, "outlet %s feeds %s, a firm node: an unsigned command does not move it", o, node.Name)
 	}
 	if w, why := s.Wiring(o); w == rack.WiringUnproven {

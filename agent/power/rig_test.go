@@ -253,13 +253,13 @@ func (r *rig) step(in Input) {
 					r.closed[outlet(i+1)] = a.Latch&(1<<i) != 0
 				}
 				r.lost = false
-				r.step(Switched{Token: a.Token, Started: true, Taken: r.now, Confirmed: r.now})
+				r.step(Switched{Token: a.Token, Taken: r.now, Confirmed: r.now})
 			})
 		case Abort:
 			if sw, ok := r.running[a.Token]; ok {
 				delete(r.running, a.Token)
 				r.after(time.Millisecond, func() {
-					r.step(Switched{Token: sw.Token, Started: true, Err: &drivers.Error{Op: "write", Fault: drivers.Cancelled}})
+					r.step(Switched{Token: sw.Token, Err: &drivers.Error{Op: "write", Fault: drivers.Cancelled}})
 				})
 			}
 		case Keep:
@@ -283,7 +283,7 @@ func (r *rig) step(in Input) {
 func (r *rig) lane(a Switch) {
 	if a.Do == rack.DoCut {
 		if err := guard(r.m.Snapshot(r.now), a.Outlet); err != nil {
-			r.after(0, func() { r.step(Switched{Token: a.Token, Started: true, Err: err}) })
+			r.after(0, func() { r.step(Switched{Token: a.Token, Err: err}) })
 			return
 		}
 	}
@@ -294,7 +294,7 @@ func (r *rig) lane(a Switch) {
 		r.after(writeLimit, func() {
 			if _, ok := r.running[a.Token]; ok {
 				delete(r.running, a.Token)
-				r.step(Switched{Token: a.Token, Started: true, Taken: began, Err: &drivers.Error{Op: "write", Fault: drivers.Timeout}})
+				r.step(Switched{Token: a.Token, Taken: began, Err: &drivers.Error{Op: "write", Fault: drivers.Timeout}})
 			}
 		})
 		return
@@ -305,7 +305,7 @@ func (r *rig) lane(a Switch) {
 		}
 		delete(r.running, a.Token)
 		r.closed[a.Outlet] = a.Do == rack.DoEnergise
-		r.step(Switched{Token: a.Token, Started: true, Taken: r.now, Confirmed: r.now})
+		r.step(Switched{Token: a.Token, Taken: r.now, Confirmed: r.now})
 	})
 }
 
