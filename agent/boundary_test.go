@@ -19,7 +19,8 @@ const module = "rackagent"
 
 // mayImport says which of our packages, and which outside libraries, the files of a room may import besides the
 // standard library. Tests are bound by nothing here; only agent/sim and drivers/drivertest are for them alone.
-// A key ending in /* holds for every package directly below it; the longest key that fits wins.
+// A key ending in /* holds for every package directly below it; the longest key that fits wins. A package stands for
+// itself and everything below it, with = in front for itself alone: a chip may use what all chips share and no other chip.
 var mayImport = map[string][]string{
 	"config":              {"github.com/goccy/go-yaml"},
 	"firmware":            {"drivers", "github.com/goccy/go-yaml"},
@@ -28,7 +29,12 @@ var mayImport = map[string][]string{
 	"drivers/i2cbus":      {"drivers", "periph.io/x/conn/v3", "golang.org/x/sys"},
 	"drivers/board":       {"drivers", "drivers/i2cbus", "periph.io/x/conn/v3", "periph.io/x/host/v3"},
 	"drivers/fru":         {"drivers"},
-	"drivers/chip/*":      {"drivers", "drivers/i2cbus", "periph.io/x/conn/v3"},
+	"drivers/chip":        {"=drivers", "periph.io/x/conn/v3"},
+	"drivers/chip/*":      {"=drivers", "=drivers/chip", "drivers/i2cbus", "drivers/pmbus", "periph.io/x/conn/v3"},
+	"drivers/chip/bme280": {"=drivers", "=drivers/chip", "drivers/i2cbus", "periph.io/x/conn/v3", "periph.io/x/devices/v3/bmxx80"},
+	"drivers/pmbus":       {"=drivers", "=drivers/chip", "drivers/i2cbus", "periph.io/x/conn/v3"},
+	"drivers/hwmon":       {"=drivers"},
+	"drivers/psu":         {"drivers", "periph.io/x/conn/v3", "github.com/goccy/go-yaml"},
 	"drivers/pdu":         {"drivers", "drivers/i2cbus", "drivers/fru", "drivers/chip", "periph.io/x/conn/v3", "github.com/goccy/go-yaml"},
 	"drivers/drivertest":  {"drivers", "periph.io/x/conn/v3"},
 	"agent/rack":          {"drivers"},
@@ -53,6 +59,7 @@ var mayImport = map[string][]string{
 // never lists imports that a wider permission above does not cover.
 var never = map[string][]string{
 	"drivers/pdu":         {"drivers/board", "drivers/drivertest"},
+	"drivers/psu":         {"drivers/board", "drivers/drivertest", "drivers/pdu"},
 	"agent/inventory":     {"agent/link", "agent/command", "agent/sim", "drivers/drivertest", "drivers/board"},
 	"agent":               {"agent/sim", "agent/cmd", "drivers/drivertest", "drivers/board", "github.com/mochi-mqtt/server/v2"},
 	"agent/cmd/rackagent": {"agent/sim", "drivers/drivertest", "github.com/mochi-mqtt/server/v2"},
@@ -111,6 +118,9 @@ func rule(table map[string][]string, dir string) ([]string, bool) {
 
 // covers tells whether a permission names the import itself or a parent of it.
 func covers(permission, imported string) bool {
+	if alone, ok := strings.CutPrefix(permission, "="); ok {
+		return imported == alone
+	}
 	return imported == permission || strings.HasPrefix(imported, permission+"/")
 }
 

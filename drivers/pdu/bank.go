@@ -8,6 +8,7 @@ import (
 	"periph.io/x/conn/v3/i2c"
 
 	"rackagent/drivers"
+	"rackagent/drivers/chip"
 	"rackagent/drivers/chip/tca9555"
 )
 
@@ -60,7 +61,7 @@ func (p *PDU) Standing(b BankSample) (latch, direction uint16) {
 	return latch, p.model.direction()
 }
 
-func (m *Model) bank(w tca9555.Words, at time.Time) BankSample {
+func (m *Model) bank(w chip.Words, at time.Time) BankSample {
 	s := BankSample{At: at, Latch: w.Latch, Direction: w.Direction, Polarity: w.Polarity}
 	s.Fault, s.Reason = m.judge(w)
 	s.Controlled = s.Fault == drivers.None
@@ -72,14 +73,14 @@ func (m *Model) bank(w tca9555.Words, at time.Time) BankSample {
 
 // judge compares direction and polarity with what they must be. A disturbed polarity is no brown-out, whatever the
 // direction says: a reset clears it.
-func (m *Model) judge(w tca9555.Words) (drivers.Fault, string) {
+func (m *Model) judge(w chip.Words) (drivers.Fault, string) {
 	want := m.direction()
 	switch {
 	case w.Polarity != 0:
 		return drivers.Foreign, fmt.Sprintf("polarity reads %04x instead of 0000", w.Polarity)
 	case w.Direction == want:
 		return drivers.None, ""
-	case w.Direction == tca9555.AllInputs:
+	case w.Direction == chip.AllInputs:
 		return drivers.OutOfControl, "direction reads all inputs: the expander lost its supply or was never set up"
 	default:
 		return drivers.Foreign, fmt.Sprintf("direction reads %04x instead of %04x", w.Direction, want)
@@ -87,7 +88,7 @@ func (m *Model) judge(w tca9555.Words) (drivers.Fault, string) {
 }
 
 // closed tells what the words make of the outlet's contact. A pin that is an input leaves the coil without supply.
-func (o Outlet) closed(w tca9555.Words) bool {
+func (o Outlet) closed(w chip.Words) bool {
 	driven := w.Direction&o.relay == 0
 	energised := driven && (w.Latch&o.relay != 0) == o.activeHigh
 	return energised == (o.contact == normallyOpen)

@@ -7,25 +7,25 @@ import (
 	"time"
 
 	"rackagent/drivers"
-	"rackagent/drivers/chip/tca9555"
+	"rackagent/drivers/chip"
 )
 
 func TestBank(t *testing.T) {
 	rest := []bool{false, false, false, false, false, false, true, true}
 	for name, c := range map[string]struct {
-		w      tca9555.Words
+		w      chip.Words
 		fault  drivers.Fault
 		closed []bool
 	}{
-		"all coils off":         {tca9555.Words{Latch: 0xff00, Direction: 0xff00}, drivers.None, rest},
-		"all coils on":          {tca9555.Words{Latch: 0xffff, Direction: 0xff00}, drivers.None, []bool{true, true, true, true, true, true, false, false}},
-		"all closed":            {tca9555.Words{Latch: 0x003f, Direction: 0xff00}, drivers.None, []bool{true, true, true, true, true, true, true, true}},
-		"power-on":              {tca9555.Words{Latch: 0xffff, Direction: 0xffff}, drivers.OutOfControl, rest},
-		"latch, then brown-out": {tca9555.Words{Latch: 0x003f, Direction: 0xffff}, drivers.OutOfControl, rest},
-		"one pin an input":      {tca9555.Words{Latch: 0x003f, Direction: 0xff01}, drivers.Foreign, []bool{false, true, true, true, true, true, true, true}},
-		"one pin an output":     {tca9555.Words{Latch: 0xff3f, Direction: 0xfeff}, drivers.Foreign, rest},
-		"polarity":              {tca9555.Words{Latch: 0xff00, Direction: 0xff00, Polarity: 1}, drivers.Foreign, rest},
-		"polarity and inputs":   {tca9555.Words{Latch: 0xff00, Direction: 0xffff, Polarity: 1}, drivers.Foreign, rest},
+		"all coils off":         {chip.Words{Latch: 0xff00, Direction: 0xff00}, drivers.None, rest},
+		"all coils on":          {chip.Words{Latch: 0xffff, Direction: 0xff00}, drivers.None, []bool{true, true, true, true, true, true, false, false}},
+		"all closed":            {chip.Words{Latch: 0x003f, Direction: 0xff00}, drivers.None, []bool{true, true, true, true, true, true, true, true}},
+		"power-on":              {chip.Words{Latch: 0xffff, Direction: 0xffff}, drivers.OutOfControl, rest},
+		"latch, then brown-out": {chip.Words{Latch: 0x003f, Direction: 0xffff}, drivers.OutOfControl, rest},
+		"one pin an input":      {chip.Words{Latch: 0x003f, Direction: 0xff01}, drivers.Foreign, []bool{false, true, true, true, true, true, true, true}},
+		"one pin an output":     {chip.Words{Latch: 0xff3f, Direction: 0xfeff}, drivers.Foreign, rest},
+		"polarity":              {chip.Words{Latch: 0xff00, Direction: 0xff00, Polarity: 1}, drivers.Foreign, rest},
+		"polarity and inputs":   {chip.Words{Latch: 0xff00, Direction: 0xffff, Polarity: 1}, drivers.Foreign, rest},
 	} {
 		b := newBoard()
 		b.words = map[byte]uint16{latchReg: c.w.Latch, directionReg: c.w.Direction, polarityReg: c.w.Polarity}
@@ -36,7 +36,7 @@ func TestBank(t *testing.T) {
 		if s.Fault != c.fault || s.Controlled != (c.fault == drivers.None) || (s.Reason == "") != s.Controlled || !slices.Equal(s.Closed, c.closed) {
 			t.Errorf("%s: %+v", name, s)
 		}
-		if (tca9555.Words{Latch: s.Latch, Direction: s.Direction, Polarity: s.Polarity}) != c.w || s.At.IsZero() {
+		if (chip.Words{Latch: s.Latch, Direction: s.Direction, Polarity: s.Polarity}) != c.w || s.At.IsZero() {
 			t.Errorf("%s: %+v", name, s)
 		}
 		if len(b.writes) != 0 {
@@ -67,7 +67,7 @@ func TestStandingKeepsEveryRelay(t *testing.T) {
 	}
 	for _, m := range []*Model{ac8(t, newBoard()).Model(), lr3} {
 		p := &PDU{model: m}
-		for _, w := range []tca9555.Words{
+		for _, w := range []chip.Words{
 			{Latch: 0xffff, Direction: 0xffff},
 			{Latch: 0x0000, Direction: 0xffff},
 			{Latch: 0xa5c3, Direction: 0xffff},
@@ -75,7 +75,7 @@ func TestStandingKeepsEveryRelay(t *testing.T) {
 		} {
 			s := m.bank(w, time.Unix(0, 0))
 			latch, direction := p.Standing(s)
-			after := m.bank(tca9555.Words{Latch: latch, Direction: direction}, s.At)
+			after := m.bank(chip.Words{Latch: latch, Direction: direction}, s.At)
 			if !after.Controlled || !slices.Equal(after.Closed, s.Closed) {
 				t.Errorf("%s %+v: latch %04x moves %v to %v", m.Name, w, latch, s.Closed, after.Closed)
 			}

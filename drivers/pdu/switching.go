@@ -9,6 +9,7 @@ import (
 	"periph.io/x/conn/v3/i2c"
 
 	"rackagent/drivers"
+	"rackagent/drivers/chip"
 	"rackagent/drivers/chip/tca9555"
 )
 
@@ -44,8 +45,8 @@ func (p *PDU) turn(ctx context.Context, op string, n int, closed bool) (Switched
 	if n < 1 || n > len(p.model.Outlets) {
 		return s, p.fail(op, drivers.Unsupported, fmt.Errorf("there are %d outlets", len(p.model.Outlets)))
 	}
-	err := p.job(ctx, op, func(chip *tca9555.Dev, last func() error) error {
-		w, err := words(ctx, chip)
+	err := p.job(ctx, op, func(part *tca9555.Dev, last func() error) error {
+		w, err := words(ctx, part)
 		if err != nil {
 			return err
 		}
@@ -55,7 +56,7 @@ func (p *PDU) turn(ctx context.Context, op string, n int, closed bool) (Switched
 		if err := last(); err != nil {
 			return err
 		}
-		done, err := chip.WriteLatch(context.WithoutCancel(ctx), p.model.Outlets[n-1].set(w.Latch, closed))
+		done, err := part.WriteLatch(context.WithoutCancel(ctx), p.model.Outlets[n-1].set(w.Latch, closed))
 		s = switched(w.Latch, done, err)
 		return err
 	})
@@ -71,8 +72,8 @@ func (p *PDU) Adopt(ctx context.Context, latch, direction uint16) (Adopted, erro
 	if want := p.model.direction(); direction != want {
 		return a, p.fail(op, drivers.Unsupported, fmt.Errorf("direction %04x is not the model's %04x", direction, want))
 	}
-	err := p.job(ctx, op, func(chip *tca9555.Dev, last func() error) error {
-		w, err := words(ctx, chip)
+	err := p.job(ctx, op, func(part *tca9555.Dev, last func() error) error {
+		w, err := words(ctx, part)
 		if err != nil {
 			return err
 		}
@@ -84,14 +85,14 @@ func (p *PDU) Adopt(ctx context.Context, latch, direction uint16) (Adopted, erro
 		if err := last(); err != nil {
 			return err
 		}
-		done, err := chip.WriteLatch(context.WithoutCancel(ctx), latch)
+		done, err := part.WriteLatch(context.WithoutCancel(ctx), latch)
 		if a.Latch = switched(w.Latch, done, err); err != nil {
 			return err
 		}
 		if ctx.Err() != nil { // the pins are inputs still: stopping here moves nothing
 			return p.fail(op, drivers.Cancelled, context.Cause(ctx))
 		}
-		done, err = chip.WriteDirection(context.WithoutCancel(ctx), direction)
+		done, err = part.WriteDirection(context.WithoutCancel(ctx), direction)
 		a.Direction = switched(w.Direction, done, err)
 		return err
 	})
@@ -101,7 +102,7 @@ func (p *PDU) Adopt(ctx context.Context, latch, direction uint16) (Adopted, erro
 // job runs a switching job on the act handle. Up to the call of last the end of ctx stops it; from then on its
 // transfers no longer hang on ctx, because a write without its read-back would leave the outcome open. last fails
 // when ctx has ended already: then nothing may be written.
-func (p *PDU) job(ctx context.Context, op string, run func(chip *tca9555.Dev, last func() error) error) error {
+func (p *PDU) job(ctx context.Context, op string, run func(part *tca9555.Dev, last func() error) error) error {
 	if p.wrong.Load() {
 		return p.fail(op, drivers.WrongDevice, errors.New("the board's memory names another product"))
 	}
@@ -116,35 +117,35 @@ func (p *PDU) job(ctx context.Context, op string, run func(chip *tca9555.Dev, la
 		return nil
 	}
 	return p.act.Do(detached, func(tx i2c.Bus) error {
-		chip, err := tca9555.New(tx, p.relays)
+		part, err := tca9555.New(tx, p.relays)
 		if err != nil {
 			return err
 		}
-		return run(chip, last)
+		return run(part, last)
 	})
 }
 
 // words reads the bank for a write that depends on it: the latch twice, since no checksum guards the wire and a
 // bit read wrongly would be written back into another outlet's relay.
-func words(ctx context.Context, chip *tca9555.Dev) (tca9555.Words, error) {
-	w, err := chip.Read(ctx)
+func words(ctx context.Context, part *tca9555.Dev) (chip.Words, error) {
+	w, err := part.Read(ctx)
 	if err != nil {
 		return w, err
 	}
-	again, err := chip.ReadLatch(ctx)
+	again, err := part.ReadLatch(ctx)
 	if err != nil {
 		return w, err
 	}
 	if again != w.Latch {
 		return w, &drivers.Error{
-			Op: "read", Device: chip.String(), Reg: "Output Port 0", Fault: drivers.Corrupt,
+			Op: "read", Device: part.String(), Reg: "Output Port 0", Fault: drivers.Corrupt,
 			Err: fmt.Errorf("%04x, then %04x", w.Latch, again),
 		}
 	}
 	return w, nil
 }
 
-func switched(before uint16, w tca9555.Written, err error) Switched {
+func switched(before uint16, w chip.Written, err error) Switched {
 	s := Switched{Before: before, After: w.Word, Taken: w.At}
 	if err == nil {
 		s.Confirmed = w.Read

@@ -6,6 +6,7 @@ import (
 
 	"periph.io/x/conn/v3/i2c/i2ctest"
 
+	"rackagent/drivers/chip"
 	"rackagent/drivers/chip/tca9555"
 )
 
@@ -22,6 +23,6 @@ func Example() {
 		return
 	}
 	w, err := d.Read(context.Background())
-	fmt.Printf("latch %04x, inputs %t, %v\n", w.Latch, w.Direction == tca9555.AllInputs, err)
+	fmt.Printf("latch %04x, inputs %t, %v\n", w.Latch, w.Direction == chip.AllInputs, err)
 	// Output: latch ffff, inputs true, <nil>
 }

@@ -11,6 +11,7 @@ import (
 	"periph.io/x/conn/v3/physic"
 
 	"rackagent/drivers"
+	"rackagent/drivers/chip"
 )
 
 const addr = 0x20
@@ -31,12 +32,12 @@ func TestRead(t *testing.T) {
 	for _, c := range []struct {
 		name            string
 		latch, dir, pol []byte
-		want            Words
+		want            chip.Words
 		fault           drivers.Fault
 	}{
-		{name: "power-on", latch: []byte{0xff, 0xff}, dir: []byte{0xff, 0xff}, pol: []byte{0, 0}, want: Words{0xffff, 0xffff, 0}},
-		{name: "port 0 is the low byte", latch: []byte{0x3f, 0x80}, dir: []byte{0x00, 0xff}, pol: []byte{0, 0}, want: Words{0x803f, 0xff00, 0}},
-		{name: "disturbed polarity", latch: []byte{0, 0}, dir: []byte{0, 0xff}, pol: []byte{0x10, 0}, want: Words{0, 0xff00, 0x0010}},
+		{name: "power-on", latch: []byte{0xff, 0xff}, dir: []byte{0xff, 0xff}, pol: []byte{0, 0}, want: chip.Words{Latch: 0xffff, Direction: 0xffff, Polarity: 0}},
+		{name: "port 0 is the low byte", latch: []byte{0x3f, 0x80}, dir: []byte{0x00, 0xff}, pol: []byte{0, 0}, want: chip.Words{Latch: 0x803f, Direction: 0xff00, Polarity: 0}},
+		{name: "disturbed polarity", latch: []byte{0, 0}, dir: []byte{0, 0xff}, pol: []byte{0x10, 0}, want: chip.Words{Latch: 0, Direction: 0xff00, Polarity: 0x0010}},
 		{name: "floating bus", latch: []byte{0xff, 0xff}, dir: []byte{0xff, 0xff}, pol: []byte{0xff, 0xff}, fault: drivers.Implausible},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -8,7 +8,6 @@ package tmp75
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"periph.io/x/conn/v3/physic"
 
 	"rackagent/drivers"
+	"rackagent/drivers/chip"
 )
 
 // The three address pins place the part between these two addresses.
@@ -54,25 +54,19 @@ type Opts struct {
 }
 
 // Dev is one sensor.
-type Dev struct {
-	bus  i2c.Bus
-	addr uint16
-	name string
-}
+type Dev struct{ port chip.Port }
 
 // New checks the options and touches nothing.
 func New(bus i2c.Bus, o Opts) (*Dev, error) {
-	if bus == nil {
-		return nil, errors.New("tmp75: no bus")
+	port, err := chip.NewPort(bus, "tmp75", o.Name, o.Addr, chip.Range{First: FirstAddr, Last: LastAddr})
+	if err != nil {
+		return nil, err
 	}
-	if o.Addr < FirstAddr || o.Addr > LastAddr {
-		return nil, fmt.Errorf("tmp75 %q: address 0x%02x is outside 0x%02x-0x%02x", o.Name, o.Addr, FirstAddr, LastAddr)
-	}
-	return &Dev{bus: bus, addr: o.Addr, name: fmt.Sprintf("tmp75 %q", o.Name)}, nil
+	return &Dev{port}, nil
 }
 
 // String names the device as its errors do.
-func (d *Dev) String() string { return d.name }
+func (d *Dev) String() string { return d.port.String() }
 
 // Measurement is one sample.
 type Measurement struct {
@@ -92,7 +86,7 @@ func (d *Dev) Identify(ctx context.Context) (drivers.Ident, error) {
 			return drivers.Ident{}, err
 		}
 		if got == 0xffff {
-			return drivers.Ident{}, d.fail("identify", r.reg, drivers.Implausible, errors.New("all ones"))
+			return drivers.Ident{}, d.port.Ones("identify", regName(r.reg))
 		}
 		if got != r.want {
 			return drivers.Ident{}, d.fail("identify", r.reg, drivers.WrongDevice, fmt.Errorf("%04x instead of %04x", got, r.want))
@@ -104,11 +98,8 @@ func (d *Dev) Identify(ctx context.Context) (drivers.Ident, error) {
 // Configure selects continuous conversion with 12 bits and reads the configuration back. It moves no actuator: the
 // alert output keeps its power-on behaviour.
 func (d *Dev) Configure(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return d.fail("write", configuration, drivers.Cancelled, context.Cause(ctx))
-	}
-	if err := d.bus.Tx(d.addr, []byte{configuration, resolution12}, nil); err != nil {
-		return d.fail("write", configuration, drivers.FaultOf(err), err)
+	if err := d.port.Tx(ctx, "write", regName(configuration), []byte{configuration, resolution12}, nil); err != nil {
+		return err
 	}
 	return d.configured(ctx, drivers.Mismatch)
 }
@@ -145,40 +136,30 @@ func Temperature(code uint16) (physic.Temperature, bool) {
 }
 
 func (d *Dev) configured(ctx context.Context, otherwise drivers.Fault) error {
-	var b [1]byte
-	if err := d.tx(ctx, "read", configuration, b[:]); err != nil {
+	got, err := d.port.Byte(ctx, "read", regName(configuration), configuration)
+	if err != nil {
 		return err
 	}
-	if b[0] == 0xff {
-		return d.fail("read", configuration, drivers.Implausible, errors.New("all ones"))
+	if got == 0xff {
+		return d.port.Ones("read", regName(configuration))
 	}
-	if b[0]&^oneShot != resolution12 {
-		return d.fail("read", configuration, otherwise, fmt.Errorf("%02x instead of %02x", b[0], resolution12))
+	if got&^oneShot != resolution12 {
+		return d.port.Fail("read", regName(configuration), otherwise, fmt.Errorf("%02x instead of %02x", got, resolution12))
 	}
 	return nil
 }
 
 func (d *Dev) word(ctx context.Context, op string, reg byte) (uint16, error) {
-	var b [2]byte
-	if err := d.tx(ctx, op, reg, b[:]); err != nil {
-		return 0, err
-	}
-	return uint16(b[0])<<8 | uint16(b[1]), nil
-}
-
-func (d *Dev) tx(ctx context.Context, op string, reg byte, r []byte) error {
-	if ctx.Err() != nil {
-		return d.fail(op, reg, drivers.Cancelled, context.Cause(ctx))
-	}
-	if err := d.bus.Tx(d.addr, []byte{reg}, r); err != nil {
-		return d.fail(op, reg, drivers.FaultOf(err), err)
-	}
-	return nil
+	return d.port.Word(ctx, op, regName(reg), reg)
 }
 
 func (d *Dev) fail(op string, reg byte, f drivers.Fault, cause error) error {
-	names := [...]string{"Temperature", "Configuration", "TLOW", "THIGH"}
-	return &drivers.Error{Op: op, Device: d.name, Reg: names[reg], Fault: f, Err: cause}
+	return d.port.Fail(op, regName(reg), f, cause)
+}
+
+// regName spells a pointer value as the data sheet does.
+func regName(reg byte) string {
+	return [...]string{"Temperature", "Configuration", "TLOW", "THIGH"}[reg]
 }
 
 var _ fmt.Stringer = (*Dev)(nil)
