@@ -16,13 +16,30 @@ const frozenMeter = 60
 
 const identitySuffix = "/identity"
 
-func (u *unit) bankName() string       { return u.conf.Name + "/bank" }
+// bankN is how the layout counts the relay bank at a place of the model.
+func (u *unit) bankN(i int) int {
+	if u.pdu.Model().RelayBanks() == 1 {
+		return 0
+	}
+	return i + 1
+}
+
+func (u *unit) bankName(b rack.BankID) string {
+	if b.N == 0 {
+		return u.conf.Name + "/bank"
+	}
+	return fmt.Sprintf("%s/bank-%d", u.conf.Name, b.N)
+}
+
 func (u *unit) meterName(i int) string { return fmt.Sprintf("%s/meter-%d", u.conf.Name, i+1) }
 
-// devices are what poll reads of one PDU: its relay bank, each meter, its temperatures, its identity. Each is a device
+// devices are what poll reads of one PDU: each relay bank, each meter, its temperatures, its identity. Each is a device
 // of its own, so that one dead chip makes only its own values stale.
 func (u *unit) devices() []poll.Device {
-	out := []poll.Device{u.bank()}
+	var out []poll.Device
+	for i := range u.pdu.Model().RelayBanks() {
+		out = append(out, u.bank(i))
+	}
 	for i := range u.pdu.Meters() {
 		out = append(out, u.meter(i))
 	}
@@ -40,13 +57,16 @@ func (u *unit) point(q rack.Quantity, index int) poll.Point {
 	return poll.Point{Point: rack.Point{Device: u.conf.Name, Quantity: q, Index: index}}
 }
 
-func (u *unit) bank() poll.Device {
-	points := []poll.Point{u.point(rack.Control, 1)}
+func (u *unit) bank(i int) poll.Device {
+	id := rack.BankID{PDU: u.conf.Name, N: u.bankN(i)}
+	points := []poll.Point{{Point: id.Point()}}
 	for _, o := range u.pdu.Model().Outlets {
-		points = append(points, u.point(rack.Relay, o.N))
+		if o.RelayBank == i {
+			points = append(points, u.point(rack.Relay, o.N))
+		}
 	}
-	return u.device(u.bankName(), points, func(ctx context.Context) ([]rack.Reading, error) {
-		s, err := u.pdu.Bank(ctx)
+	return u.device(u.bankName(id), points, func(ctx context.Context) ([]rack.Reading, error) {
+		s, err := u.pdu.Bank(ctx, i)
 		if err != nil {
 			return nil, err
 		}
@@ -58,13 +78,13 @@ func (u *unit) bank() poll.Device {
 // else: its words are shown and nothing about it is believed.
 func bankReadings(points []poll.Point, s pdu.BankSample) []rack.Reading {
 	var out []rack.Reading
-	for _, p := range points {
+	for k, p := range points {
 		r := rack.Reading{Point: p.Point, Raw: uint32(s.Latch), Quality: rack.QualityOK}
 		if s.Fault == drivers.Foreign {
 			r.Quality, r.Reason = rack.QualityBad, s.Fault.String()
 		}
 		switch {
-		case p.Quantity == rack.Control && s.Controlled, p.Quantity == rack.Relay && s.Closed[p.Index-1]:
+		case p.Quantity == rack.Control && s.Controlled, p.Quantity == rack.Relay && s.Closed[k-1]:
 			r.Value = 1
 		}
 		out = append(out, r)
@@ -75,14 +95,13 @@ func bankReadings(points []poll.Point, s pdu.BankSample) []rack.Reading {
 func (u *unit) meter(i int) poll.Device {
 	var points []poll.Point
 	for _, o := range u.pdu.Model().Outlets {
-		if !o.Metered || o.Meter != i {
-			continue
+		if o.Metered && o.Meter == i {
+			points = append(points, u.loadPoints(outletQuantities(), o.N)...)
 		}
-		watts := u.point(rack.PowerW, o.N)
-		watts.Frozen = poll.Frozen{Updates: frozenMeter, ZeroRests: true}
-		points = append(points, watts)
-		for _, q := range []rack.Quantity{rack.ApparentV, rack.CurrentA, rack.VoltageV, rack.FrequHz, rack.EnergyWh} {
-			points = append(points, u.point(q, o.N))
+	}
+	for k, s := range u.pdu.Model().Supplies {
+		if s.Meter == i {
+			points = append(points, u.loadPoints(supplyQuantities(), k+1)...)
 		}
 	}
 	return u.device(u.meterName(i), points, func(ctx context.Context) ([]rack.Reading, error) {
@@ -98,18 +117,46 @@ func (u *unit) meter(i int) poll.Device {
 	})
 }
 
-func (u *unit) outletReadings(o pdu.OutletSample) []rack.Reading {
-	r := func(q rack.Quantity, v float64, raw uint32) rack.Reading {
-		return rack.Reading{Point: rack.Point{Device: u.conf.Name, Quantity: q, Index: o.N}, Value: v, Raw: raw}
+// quantities are the names under which what a meter measures of one load is told.
+type quantities struct{ watts, amps, volts, energy, va, hz rack.Quantity }
+
+func outletQuantities() quantities {
+	return quantities{rack.PowerW, rack.CurrentA, rack.VoltageV, rack.EnergyWh, rack.ApparentV, rack.FrequHz}
+}
+
+func supplyQuantities() quantities {
+	return quantities{rack.SupplyW, rack.SupplyA, rack.SupplyV, rack.SupplyWh, rack.SupplyVA, rack.SupplyHz}
+}
+
+// loadPoints are the points of one outlet or supply bank. Direct current has no apparent power and no frequency.
+func (u *unit) loadPoints(q quantities, index int) []poll.Point {
+	watts, volts := u.point(q.watts, index), u.point(q.volts, index)
+	watts.Frozen = poll.Frozen{Updates: frozenMeter, ZeroRests: true}
+	points := []poll.Point{watts, u.point(q.amps, index), volts, u.point(q.energy, index)}
+	if u.pdu.Model().DC {
+		points[2].Range = poll.Range{Min: 0, Max: 1.25 * u.pdu.Model().NominalV} // above it a part of the shelf is broken, arbitrary
+		return points
 	}
-	hz := r(rack.FrequHz, o.Hz, 0)
+	return append(points, u.point(q.va, index), u.point(q.hz, index))
+}
+
+func (u *unit) outletReadings(o pdu.OutletSample) []rack.Reading {
+	q, index := outletQuantities(), o.N
+	if o.Supply > 0 {
+		q, index = supplyQuantities(), o.Supply
+	}
+	r := func(q rack.Quantity, v float64, raw uint32) rack.Reading {
+		return rack.Reading{Point: rack.Point{Device: u.conf.Name, Quantity: q, Index: index}, Value: v, Raw: raw}
+	}
+	out := []rack.Reading{r(q.watts, o.W, o.Raw.W), r(q.amps, o.A, o.Raw.A), r(q.volts, o.V, o.Raw.V), r(q.energy, o.EnergyWh, o.Raw.Energy)}
+	if u.pdu.Model().DC {
+		return out
+	}
+	hz := r(q.hz, o.Hz, 0)
 	if o.Hz == 0 { // no voltage to count crossings of
 		hz.Quality, hz.Reason = rack.QualityBad, drivers.Implausible.String()
 	}
-	return []rack.Reading{
-		r(rack.PowerW, o.W, o.Raw.W), r(rack.ApparentV, o.VA, o.Raw.VA), r(rack.CurrentA, o.A, o.Raw.A), r(rack.VoltageV, o.V, o.Raw.V),
-		hz, r(rack.EnergyWh, o.EnergyWh, o.Raw.Energy),
-	}
+	return append(out, r(q.va, o.VA, o.Raw.VA), hz)
 }
 
 func (u *unit) temperatures() poll.Device {

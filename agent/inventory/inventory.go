@@ -41,6 +41,7 @@ type Inventory struct {
 // unit is one PDU with its place in the configuration.
 type unit struct {
 	conf   config.PDU
+	index  int // place in the configuration
 	pdu    *pdu.PDU
 	period time.Duration // between two samples
 	ident  time.Duration // between two readings of the identity
@@ -53,8 +54,11 @@ func Build(o Opts) (*Inventory, error) {
 		return nil, err
 	}
 	inv := &Inventory{Relays: make(map[string]power.Relays), units: make(map[string]*unit)}
-	for _, c := range o.Config.PDUs {
+	for i, c := range o.Config.PDUs {
 		u, err := build(o, c)
+		if err == nil {
+			u.index = i
+		}
 		if err != nil {
 			return nil, fmt.Errorf("pdu %s: %w", c.Name, err)
 		}
@@ -113,14 +117,14 @@ func Models(name string) (outlets int, banks []string, ok bool) {
 	return len(m.Outlets), m.Banks(), true
 }
 
-// Words gives the register words that hold a PDU's bank as it stands. It is pure.
-func (inv *Inventory) Words(name string, closed []bool) (latch, direction uint16, err error) {
-	u, ok := inv.units[name]
-	if !ok || len(closed) != len(u.pdu.Model().Outlets) {
-		return 0, 0, fmt.Errorf("pdu %s: no words for %d outlets", name, len(closed))
+// Words gives the register words that hold a relay bank as it stands; closed is in the order of rack.PDU.On. It is pure.
+func (inv *Inventory) Words(bank rack.BankID, closed []bool) (latch, direction uint16, err error) {
+	u, ok := inv.units[bank.PDU]
+	if !ok || len(closed) != len(inv.Layout.PDUs[u.index].On(bank)) {
+		return 0, 0, fmt.Errorf("relay bank %s: no words for %d outlets", bank, len(closed))
 	}
-	// Pins that drive no relay keep the power-on latch of the expander: ones.
-	latch, direction = u.pdu.Standing(pdu.BankSample{Latch: 0xFFFF, Direction: 0xFFFF, Closed: closed})
+	// Pins that drive no relay keep the power-on latch of most expanders: ones.
+	latch, direction = u.pdu.Standing(pdu.BankSample{Bank: max(bank.N, 1) - 1, Latch: 0xFFFF, Direction: 0xFFFF, Closed: closed})
 	return latch, direction, nil
 }
 
@@ -148,5 +152,8 @@ func (inv *Inventory) SampledBy(name string) []string {
 	for i := range u.pdu.Meters() {
 		out = append(out, u.meterName(i))
 	}
-	return append(out, u.bankName())
+	for _, b := range inv.Layout.PDUs[u.index].Banks() {
+		out = append(out, u.bankName(b))
+	}
+	return out
 }

@@ -87,11 +87,11 @@ func TestBuildTouchesNothingAndKeepsEveryFigure(t *testing.T) {
 func TestWordsHoldEachRelayWhereItStands(t *testing.T) {
 	inv := built(t, rackConfig(t, asIs))
 	// Outlets 1 to 6 close with their coil, 7 and 8 open with it; the pins without relay keep their ones.
-	latch, direction, err := inv.Words("pdu-a", []bool{true, false, false, false, false, true, true, false})
+	latch, direction, err := inv.Words(rack.BankID{PDU: "pdu-a"}, []bool{true, false, false, false, false, true, true, false})
 	if err != nil || latch != 0xFFA1 || direction != 0xFF00 {
 		t.Errorf("latch %04x direction %04x, %v", latch, direction, err)
 	}
-	if _, _, err := inv.Words("pdu-a", []bool{true}); err == nil {
+	if _, _, err := inv.Words(rack.BankID{PDU: "pdu-a"}, []bool{true}); err == nil {
 		t.Error("words for one of eight outlets")
 	}
 }

@@ -1,8 +1,11 @@
 package inventory
 
 import (
+	"slices"
+
 	"rackagent/agent/rack"
 	"rackagent/config"
+	"rackagent/drivers/pdu"
 )
 
 // layout copies the configuration into the agent's words. Nobody below sees the YAML types.
@@ -26,9 +29,13 @@ func layout(c *config.Config, units map[string]*unit) *rack.Layout {
 func pduOf(u *unit) rack.PDU {
 	m := u.pdu.Model()
 	p := rack.PDU{Name: u.conf.Name, Model: m.Name, Serial: u.conf.Serial, Bus: u.conf.Bus, Settling: m.Settling, Period: u.period}
+	for i, s := range m.Supplies {
+		p.Supplies = append(p.Supplies, rack.Supply{ID: rack.MeterID{PDU: p.Name, N: i + 1}, Name: s.Bank, NoiseW: s.NoiseW})
+	}
 	for _, o := range m.Outlets {
 		p.Outlets = append(p.Outlets, rack.Outlet{
 			ID: rack.OutletID{PDU: u.conf.Name, N: o.N}, Feed: u.conf.Banks[o.Bank], RatingA: o.RatingA, Continuous: o.Continuous, Metered: o.Metered, NoiseW: o.NoiseW,
+			RelayBank: u.bankN(o.RelayBank), Supply: 1 + slices.IndexFunc(m.Supplies, func(s pdu.Supply) bool { return s.Bank == o.Bank }),
 		})
 	}
 	return p

@@ -25,8 +25,8 @@ func (r relays) Energise(ctx context.Context, outlet int) (power.Write, error) {
 }
 
 // TakeOver brings a bank that reads inputs under control as it stands.
-func (r relays) TakeOver(ctx context.Context, latch, direction uint16) (power.Write, error) {
-	a, err := r.pdu.Adopt(ctx, latch, direction)
+func (r relays) TakeOver(ctx context.Context, bank int, latch, direction uint16) (power.Write, error) {
+	a, err := r.pdu.Adopt(ctx, max(bank, 1)-1, latch, direction)
 	w := written(a.Direction)
 	if w.Taken.IsZero() {
 		w.Taken = a.Latch.Taken

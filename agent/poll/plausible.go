@@ -23,9 +23,9 @@ type Range struct{ Min, Max float64 }
 // bounds.
 func DefaultRange(q rack.Quantity) (r Range, ok bool) {
 	switch q {
-	case rack.VoltageV:
+	case rack.VoltageV, rack.SupplyV:
 		return Range{50, 300}, true // single-phase mains; below it a meter's own supply is in doubt. EnergyMe-Home's limits
-	case rack.FrequHz:
+	case rack.FrequHz, rack.SupplyHz:
 		return Range{45, 66}, true // 50 and 60 Hz mains with 10 %; below 10 % of the voltage a meter finds no zero crossing
 	case rack.Relay, rack.Control, rack.Identified:
 		return Range{0, 1}, true

@@ -40,11 +40,18 @@ func judgeSample(chs []channel, got []rack.Reading, began time.Time, probation b
 // judgeCross compares active with apparent power where an answer holds both for one outlet.
 func judgeCross(got []rack.Reading) {
 	for i := range got {
-		if got[i].Point.Quantity != rack.PowerW || !carries(got[i].Quality) {
+		want := got[i].Point
+		switch want.Quantity {
+		case rack.PowerW:
+			want.Quantity = rack.ApparentV
+		case rack.SupplyW:
+			want.Quantity = rack.SupplyVA
+		default:
 			continue
 		}
-		want := got[i].Point
-		want.Quantity = rack.ApparentV
+		if !carries(got[i].Quality) {
+			continue
+		}
 		for j := range got {
 			if got[j].Point != want || !carries(got[j].Quality) {
 				continue

@@ -11,12 +11,12 @@ import (
 )
 
 // Relays is what a lane asks of a PDU. Cut and Energise write one relay and read the latch back; TakeOver writes the
-// whole latch and then the whole direction of a bank that reads inputs. All return when the new state is read back,
+// whole latch and then the whole direction of a bank (rack.BankID.N) that reads inputs. All return when the new state is read back,
 // or an error; Write tells how far they came in either case.
 type Relays interface {
 	Cut(ctx context.Context, outlet int) (Write, error)
 	Energise(ctx context.Context, outlet int) (Write, error)
-	TakeOver(ctx context.Context, latch, direction uint16) (Write, error)
+	TakeOver(ctx context.Context, bank int, latch, direction uint16) (Write, error)
 }
 
 // Write tells how far a write came. A zero time: it did not get there.
@@ -147,7 +147,7 @@ func (l *lane) carryOut(ctx context.Context, a Action) Switched {
 	case Switch:
 		w, err = l.moveRelay(ctx, a)
 	case TakeOver:
-		w, err = l.relays[a.PDU].TakeOver(ctx, a.Latch, a.Direction)
+		w, err = l.relays[a.Bank.PDU].TakeOver(ctx, a.Bank.N, a.Latch, a.Direction)
 	}
 	return Switched{Token: tokenOf(a), Taken: w.Taken, Confirmed: w.Confirmed, Err: err}
 }

@@ -192,7 +192,7 @@ func (l *Loop) hand(a Action) {
 	case Switch:
 		l.lanes[l.buses[a.Outlet.PDU]].put(a)
 	case TakeOver:
-		l.lanes[l.buses[a.PDU]].put(a)
+		l.lanes[l.buses[a.Bank.PDU]].put(a)
 	case Abort:
 		l.lanes[l.buses[a.Outlet.PDU]].abort(a.Token)
 	case Keep:

@@ -56,7 +56,7 @@ func (b *bench) Energise(ctx context.Context, n int) (Write, error) {
 	return b.move(ctx, "energise", n, true)
 }
 
-func (b *bench) TakeOver(context.Context, uint16, uint16) (Write, error) {
+func (b *bench) TakeOver(context.Context, int, uint16, uint16) (Write, error) {
 	return Write{}, errors.New("not out of control")
 }
 

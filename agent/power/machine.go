@@ -7,8 +7,8 @@ import (
 	"rackagent/agent/rack"
 )
 
-// Words finds the two register words that hold a bank as it stands: closed[i] is outlet i+1.
-type Words func(pdu string, closed []bool) (latch, direction uint16, err error)
+// Words finds the two register words that hold a bank as it stands: closed[i] is the outlet at place i of PDU.On.
+type Words func(bank rack.BankID, closed []bool) (latch, direction uint16, err error)
 
 // Machine is the state of all accepted commands and of the outlets they touch. It has one owner, the loop; it reads
 // no clock and does nothing but answer each input with actions.
@@ -25,7 +25,7 @@ type Machine struct {
 
 	energised map[string]time.Time   // by top feed: when the last energise was handed over or taken
 	inFlight  map[string]uint64      // by top feed: the energise the lane has not answered yet
-	takeOvers map[string]uint64      // by PDU: the bank is being brought under control
+	takeOvers map[rack.BankID]uint64 // the bank is being brought under control
 	over      map[string]bool        // levels found above their limit
 	judged    time.Time              // when the levels were last looked at
 	closing   bool                   // the program ends: nothing is begun any more
@@ -69,11 +69,11 @@ func New(now time.Time, layout *rack.Layout, words Words, orders []rack.Order, r
 	m := &Machine{
 		world: Snapshot{
 			At: now, Layout: layout, Outlets: make(map[rack.OutletID]OutletView), Boards: make(map[string]BoardView),
-			Nodes: make(map[string]NodeView), Orders: orders,
+			Banks: make(map[rack.BankID]rack.Reading), Shared: make(map[rack.MeterID]SharedView), Nodes: make(map[string]NodeView), Orders: orders,
 		},
 		words: words, born: now,
 		peaks: make(map[string]*peak), waiting: make(map[uint64]*target), owed: make(map[uint64]*owed),
-		energised: make(map[string]time.Time), inFlight: make(map[string]uint64), takeOvers: make(map[string]uint64),
+		energised: make(map[string]time.Time), inFlight: make(map[string]uint64), takeOvers: make(map[rack.BankID]uint64),
 		over: make(map[string]bool), expect: make(map[rack.OutletID]bool),
 	}
 	for _, p := range layout.PDUs {

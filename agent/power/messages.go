@@ -75,7 +75,7 @@ type Switch struct {
 // TakeOver asks a lane to bring a bank under control as it stands: the whole latch, then the whole direction.
 type TakeOver struct {
 	Token            uint64
-	PDU              string
+	Bank             rack.BankID
 	Latch, Direction uint16
 }
 

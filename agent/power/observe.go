@@ -17,6 +17,11 @@ func (m *Machine) observe(now time.Time, batch []rack.Reading) {
 		}
 	}
 	for _, r := range batch {
+		if r.Point.Quantity == rack.SupplyW {
+			id := rack.MeterID{PDU: r.Point.Device, N: r.Point.Index}
+			m.world.Shared[id] = m.world.Shared[id].add(r)
+			continue
+		}
 		o := rack.OutletID{PDU: r.Point.Device, N: r.Point.Index}
 		v, ok := m.world.Outlets[o]
 		if !ok {
@@ -114,9 +119,11 @@ func (m *Machine) underWay(o rack.OutletID) bool {
 
 // externalChange reports a relay that moved without a command of ours.
 func (m *Machine) externalChange(o rack.OutletID, was, closed bool) {
-	if controlled, known := m.world.Controlled(o.PDU); known && !controlled {
+	if controlled, known := m.world.Controlled(m.world.Layout.BankOf(o)); known && !controlled {
 		return // bank_lost has said it
 	}
+	out, _ := m.world.Layout.Outlet(o)
+	m.disturb(out.SharedMeter(), nil)
 	node, _ := m.world.Layout.NodeOf(o)
 	m.emit(rack.Event{
 		Kind: rack.EventExternalChange, Severity: rack.Error, Device: o.PDU, Outlet: o, Node: node.Name, From: openOrClosed(was), To: openOrClosed(closed),
@@ -136,16 +143,19 @@ func (m *Machine) moving(o rack.OutletID) bool {
 
 func (m *Machine) observeControl(now time.Time, r rack.Reading) {
 	pdu := r.Point.Device
-	b := m.world.Boards[pdu]
-	old := b.Control
-	b.Control = newer(old, r)
+	bank, ok := m.bankAt(r.Point)
+	if !ok {
+		return
+	}
+	b, old := m.world.Boards[pdu], m.world.Banks[bank]
+	m.world.Banks[bank] = newer(old, r)
 	if r.Quality == rack.QualityAbsent { // what comes back may be another board
 		b.Identified, b.Unidentified = false, "the board was away"
 	} else if old.Quality == rack.QualityAbsent && r.Quality != rack.QualityAbsent {
 		m.do(Ask{PDU: pdu})
 	}
 	m.world.Boards[pdu] = b
-	m.observeForeign(now, pdu, old, r)
+	m.observeForeign(now, bank, old, r)
 	if r.Quality != rack.QualityOK || r.At.Before(old.At) {
 		return
 	}
@@ -153,34 +163,45 @@ func (m *Machine) observeControl(now time.Time, r rack.Reading) {
 	switch {
 	case r.Value == 0 && (first || old.Value != 0):
 		m.emit(rack.Event{
-			Kind: rack.EventBankLost, Severity: rack.Critical, Device: pdu,
-			Text: fmt.Sprintf("the relay bank of %s reads inputs: it is out of control and its relays stand at rest; nothing is written to it without a command", pdu),
+			Kind: rack.EventBankLost, Severity: rack.Critical, Device: bank.PDU,
+			Text: fmt.Sprintf("the relay bank of %s reads inputs: it is out of control and its relays stand at rest; nothing is written to it without a command", bank),
 		})
-		m.do(Raise{rack.Alarm{Key: "bank." + pdu, Since: now, Severity: rack.Critical, Text: "the relay bank of " + pdu + " is out of control"}})
+		m.do(Raise{rack.Alarm{Key: "bank." + bank.Key(), Since: now, Severity: rack.Critical, Text: "the relay bank of " + bank.String() + " is out of control"}})
 	case r.Value != 0 && !first && old.Value == 0:
-		m.bankRegained(pdu)
+		m.bankRegained(bank)
 	}
 }
 
+// bankAt finds the relay bank a Control reading is about.
+func (m *Machine) bankAt(p rack.Point) (rack.BankID, bool) {
+	pdu, _ := m.world.Layout.PDU(p.Device)
+	for _, b := range pdu.Banks() {
+		if b.Point() == p {
+			return b, true
+		}
+	}
+	return rack.BankID{}, false
+}
+
 // observeForeign reports a bank whose direction or polarity somebody else has written, once.
-func (m *Machine) observeForeign(now time.Time, pdu string, old, r rack.Reading) {
+func (m *Machine) observeForeign(now time.Time, bank rack.BankID, old, r rack.Reading) {
 	isForeign := func(x rack.Reading) bool { return x.Quality == rack.QualityBad && x.Reason == foreignReason() }
 	if isForeign(r) == isForeign(old) || (r.Quality != rack.QualityOK && !isForeign(r)) {
 		return
 	}
-	alarm := rack.Alarm{Key: "foreign." + pdu, Since: now, Severity: rack.Critical, Text: "somebody else writes to the relay bank of " + pdu, Cleared: !isForeign(r)}
+	alarm := rack.Alarm{Key: "foreign." + bank.Key(), Since: now, Severity: rack.Critical, Text: "somebody else writes to the relay bank of " + bank.String(), Cleared: !isForeign(r)}
 	if !alarm.Cleared {
 		m.emit(rack.Event{
-			Kind: rack.EventExternalChange, Severity: rack.Critical, Device: pdu, Reason: r.Reason,
-			Text: fmt.Sprintf("direction or polarity of the relay bank of %s is not as this agent leaves it: nothing is written to it", pdu),
+			Kind: rack.EventExternalChange, Severity: rack.Critical, Device: bank.PDU, Reason: r.Reason,
+			Text: fmt.Sprintf("the relay bank of %s is not as this agent leaves it (direction, polarity or mode): nothing is written to it", bank),
 		})
 	}
 	m.do(Raise{alarm})
 }
 
-func (m *Machine) bankRegained(pdu string) {
-	m.emit(rack.Event{Kind: rack.EventBankRegained, Severity: rack.Info, Device: pdu, Text: "the relay bank of " + pdu + " is under control again"})
-	m.do(Raise{rack.Alarm{Key: "bank." + pdu, Since: m.world.At, Severity: rack.Info, Text: "the relay bank of " + pdu + " is under control", Cleared: true}})
+func (m *Machine) bankRegained(bank rack.BankID) {
+	m.emit(rack.Event{Kind: rack.EventBankRegained, Severity: rack.Info, Device: bank.PDU, Text: "the relay bank of " + bank.String() + " is under control again"})
+	m.do(Raise{rack.Alarm{Key: "bank." + bank.Key(), Since: m.world.At, Severity: rack.Info, Text: "the relay bank of " + bank.String() + " is under control", Cleared: true}})
 }
 
 // identify takes over what a board says it is. A memory that could not be read once takes nothing back: only a board

@@ -129,15 +129,16 @@ func energisable(s *Snapshot, c rack.Command, o rack.OutletID, node rack.Node) *
 // bankReady refuses when nothing is known of the relay, or when a bank that lost control cannot be taken over as
 // it stands.
 func bankReady(s *Snapshot, o rack.OutletID, op rack.Op) *rack.Refusal {
-	if b := s.Boards[o.PDU].Control; b.Quality == rack.QualityBad && b.Reason == foreignReason() {
-		return refuse(rack.CodeExternalChange, "the relay bank of %s is not as this agent leaves it: somebody else writes to it", o.PDU)
+	bank := s.Layout.BankOf(o)
+	if b := s.Banks[bank]; b.Quality == rack.QualityBad && b.Reason == foreignReason() {
+		return refuse(rack.CodeExternalChange, "the relay bank of %s is not as this agent leaves it: somebody else writes to it", bank)
 	}
-	if op == rack.OpCut && s.seen(o.PDU) {
+	if op == rack.OpCut && s.seen(bank) {
 		return nil // the PDU reads the words again in the same job as the write
 	}
-	controlled, known := s.Controlled(o.PDU)
+	controlled, known := s.Controlled(bank)
 	if !known {
-		return refuse(rack.CodeDeviceError, "the relay bank of %s has no fresh reading (%s)", o.PDU, reasonOf(s.Boards[o.PDU].Control))
+		return refuse(rack.CodeDeviceError, "the relay bank of %s has no fresh reading (%s)", bank, reasonOf(s.Banks[bank]))
 	}
 	if _, known := s.Closed(o); !known && op != rack.OpCut {
 		return refuse(rack.CodeDeviceError, "where the relay of %s stands is not known (%s)", o, reasonOf(s.Outlets[o].Relay))
@@ -145,7 +146,7 @@ func bankReady(s *Snapshot, o rack.OutletID, op rack.Op) *rack.Refusal {
 	if controlled {
 		return nil
 	}
-	_, r := standing(s, o.PDU)
+	_, r := standing(s, bank)
 	return r
 }
 
@@ -153,9 +154,9 @@ func bankReady(s *Snapshot, o rack.OutletID, op rack.Op) *rack.Refusal {
 func foreignReason() string { return drivers.Foreign.String() }
 
 // seen tells whether the bank was under control in a reading that is not old, even if the poll after it failed.
-func (s *Snapshot) seen(pdu string) bool {
-	r := s.Boards[pdu].Control
-	young := !r.At.IsZero() && s.At.Sub(r.At) <= s.limitAge(pdu)
+func (s *Snapshot) seen(bank rack.BankID) bool {
+	r := s.Banks[bank]
+	young := !r.At.IsZero() && s.At.Sub(r.At) <= s.limitAge(bank.PDU)
 	return young && r.Value != 0 && (r.Quality == rack.QualityOK || r.Quality == rack.QualitySuspect)
 }
 
@@ -171,26 +172,27 @@ func reasonOf(r rack.Reading) string {
 
 // standing tells where each relay of a bank out of control stands: the rest position of its contact, confirmed by
 // watts. Where they disagree, or a firm node's outlet cannot be told, nothing may be written.
-func standing(s *Snapshot, pdu string) ([]bool, *rack.Refusal) {
-	p, ok := s.Layout.PDU(pdu)
+func standing(s *Snapshot, bank rack.BankID) ([]bool, *rack.Refusal) {
+	p, ok := s.Layout.PDU(bank.PDU)
 	if !ok {
-		return nil, refuse(rack.CodeUnknownTarget, "no PDU %s is configured", pdu)
+		return nil, refuse(rack.CodeUnknownTarget, "no PDU %s is configured", bank.PDU)
 	}
-	closed := make([]bool, len(p.Outlets))
-	for i, o := range p.Outlets {
+	outlets := p.On(bank)
+	closed := make([]bool, len(outlets))
+	for i, o := range outlets {
 		c, known := s.Closed(o.ID)
 		va, fresh := s.Apparent(o.ID)
 		node, _ := s.Layout.NodeOf(o.ID)
 		firm := node.Class.Firm() // also an outlet without a node
 		switch {
 		case !known:
-			return nil, refuse(rack.CodeExternalChange, "%s is out of control and where relay %s stands is not known", pdu, o.ID)
+			return nil, refuse(rack.CodeExternalChange, "%s is out of control and where relay %s stands is not known", bank, o.ID)
 		case !c && fresh && va >= noLoadVA:
-			return nil, refuse(rack.CodeExternalChange, "%s is out of control: relay %s should stand open but carries %.0f VA", pdu, o.ID, va)
+			return nil, refuse(rack.CodeExternalChange, "%s is out of control: relay %s should stand open but carries %.0f VA", bank, o.ID, va)
 		case firm && node.Name != "" && !fresh:
-			return nil, refuse(rack.CodeExternalChange, "%s is out of control and no watts tell where relay %s of firm node %s stands", pdu, o.ID, node.Name)
+			return nil, refuse(rack.CodeExternalChange, "%s is out of control and no watts tell where relay %s of firm node %s stands", bank, o.ID, node.Name)
 		case firm && node.Name != "" && c && va < noLoadVA:
-			return nil, refuse(rack.CodeExternalChange, "%s is out of control: relay %s of firm node %s should stand closed but carries no load", pdu, o.ID, node.Name)
+			return nil, refuse(rack.CodeExternalChange, "%s is out of control: relay %s of firm node %s should stand closed but carries no load", bank, o.ID, node.Name)
 		}
 		closed[i] = c
 	}

@@ -47,7 +47,7 @@ func (m *Machine) judge(now time.Time, t *target) {
 func (m *Machine) measurable(o rack.OutletID) bool {
 	_, relay := m.world.Closed(o)
 	_, watts := m.world.Watts(o)
-	_, control := m.world.Controlled(o.PDU)
+	_, control := m.world.Controlled(m.world.Layout.BankOf(o))
 	p, _ := m.world.Layout.PDU(o.PDU)
 	return relay && watts && control && !m.world.Outlets[o].W.At.Before(m.born.Add(p.Settling))
 }

@@ -140,7 +140,7 @@ func newRigWith(t judge, l *rack.Layout, unfinished []rack.Entry) *rig {
 }
 
 // words is the register model of the rig: outlet n on bit n-1, closed = 1.
-func words(_ string, closed []bool) (latch, direction uint16, err error) {
+func words(_ rack.BankID, closed []bool) (latch, direction uint16, err error) {
 	for i, c := range closed {
 		if c {
 			latch |= 1 << i
@@ -211,7 +211,7 @@ func (r *rig) measure() Readings {
 				closed = o.ID.N > 6
 			}
 			batch = append(batch, r.reading(rack.OutletPoint(o.ID, rack.Relay), boolean(closed), 0))
-			if r.deaf[o.ID] {
+			if r.deaf[o.ID] || !o.Metered {
 				continue
 			}
 			w := r.watts(o.ID)
@@ -224,6 +224,15 @@ func (r *rig) measure() Readings {
 				w, raw = r.loadW[o.ID], 4711
 			}
 			batch = append(batch, r.reading(rack.OutletPoint(o.ID, rack.PowerW), w, raw), r.reading(rack.OutletPoint(o.ID, rack.ApparentV), w, raw))
+		}
+		for _, supply := range p.Supplies {
+			sum := r.rng.Float64() * 4 // noise
+			for _, o := range p.Outlets {
+				if o.Supply == supply.ID.N {
+					sum += r.watts(o.ID)
+				}
+			}
+			batch = append(batch, r.reading(rack.Point{Device: p.Name, Quantity: rack.SupplyW, Index: supply.ID.N}, sum, uint32(sum)))
 		}
 	}
 	return batch
@@ -247,7 +256,7 @@ func (r *rig) step(in Input) {
 		case Switch:
 			r.lane(a)
 		case TakeOver:
-			r.writes = append(r.writes, write{r.now, fmt.Sprintf("takeover latch=%08b", a.Latch), rack.OutletID{PDU: a.PDU}, len(r.records)})
+			r.writes = append(r.writes, write{r.now, fmt.Sprintf("takeover latch=%08b", a.Latch), rack.OutletID{PDU: a.Bank.PDU}, len(r.records)})
 			r.after(r.laneTakes, func() {
 				for i := range 8 {
 					r.closed[outlet(i+1)] = a.Latch&(1<<i) != 0

@@ -13,7 +13,9 @@ type Snapshot struct {
 	At      time.Time
 	Layout  *rack.Layout
 	Outlets map[rack.OutletID]OutletView
-	Boards  map[string]BoardView // by PDU
+	Boards  map[string]BoardView         // by PDU
+	Banks   map[rack.BankID]rack.Reading // Control: 1 outputs, 0 the bank reads inputs: out of control
+	Shared  map[rack.MeterID]SharedView
 	Nodes   map[string]NodeView
 	Orders  []rack.Order
 }
@@ -38,7 +40,6 @@ type OutletView struct {
 
 // BoardView is what is known of a PDU's board.
 type BoardView struct {
-	Control rack.Reading // 1 outputs, 0 the bank reads inputs: out of control
 	// Serial is what the board said it is; Identified tells whether it answered at all since it was last absent.
 	Serial     string
 	Product    string
@@ -91,12 +92,12 @@ func (s *Snapshot) Apparent(o rack.OutletID) (float64, bool) {
 }
 
 // Controlled tells whether the relay bank drives its outputs; known is false when that reading is not fresh.
-func (s *Snapshot) Controlled(pdu string) (controlled, known bool) {
-	v := s.Boards[pdu]
-	if !v.Control.Fresh(s.At, s.limitAge(pdu)) {
+func (s *Snapshot) Controlled(b rack.BankID) (controlled, known bool) {
+	v := s.Banks[b]
+	if !v.Fresh(s.At, s.limitAge(b.PDU)) {
 		return false, false
 	}
-	return v.Control.Value != 0, true
+	return v.Value != 0, true
 }
 
 // Wiring is how far the outlet's place in the configuration is believed now (S11), with the reason where it is
@@ -174,6 +175,8 @@ func (s *Snapshot) clone(now time.Time) *Snapshot {
 	c.At = now
 	c.Outlets = maps.Clone(s.Outlets)
 	c.Boards = maps.Clone(s.Boards)
+	c.Banks = maps.Clone(s.Banks)
+	c.Shared = maps.Clone(s.Shared)
 	c.Nodes = maps.Clone(s.Nodes)
 	c.Orders = append([]rack.Order(nil), s.Orders...)
 	return &c

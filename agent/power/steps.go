@@ -54,7 +54,7 @@ func (m *Machine) mustWait(now time.Time, t *target, st rack.Step) bool {
 	if t.job.late(now, st) || (!t.job.begun && !now.Before(t.job.cmd.StartBy)) {
 		return true // expire ends it
 	}
-	if _, busy := m.takeOvers[st.On.PDU]; busy {
+	if _, busy := m.takeOvers[m.world.Layout.BankOf(st.On)]; busy {
 		return true
 	}
 	if t.next > 0 && now.Before(t.stepDone.Add(st.Wait())) {
@@ -104,7 +104,7 @@ func (m *Machine) topFeed(o rack.OutletID) string {
 // open half of a cycle.
 func (m *Machine) firstRecord(t *target, w *switching) *rack.Progress {
 	st := w.step
-	if controlled, known := m.world.Controlled(st.On.PDU); known && !controlled {
+	if controlled, known := m.world.Controlled(m.world.Layout.BankOf(st.On)); known && !controlled {
 		return m.adoptRecord(t, st)
 	}
 	if t.job.cmd.Op == rack.OpCycle && st.Do == rack.DoEnergise && !w.openKept {
@@ -114,10 +114,11 @@ func (m *Machine) firstRecord(t *target, w *switching) *rack.Progress {
 }
 
 func (m *Machine) adoptRecord(t *target, st rack.Step) *rack.Progress {
-	p := &rack.Progress{Target: t.plan.Target, Step: t.next, Fact: rack.FactAdopt, PDU: st.On.PDU}
-	closed, r := standing(&m.world, st.On.PDU)
+	bank := m.world.Layout.BankOf(st.On)
+	p := &rack.Progress{Target: t.plan.Target, Step: t.next, Fact: rack.FactAdopt, PDU: bank.PDU, Bank: bank.N}
+	closed, r := standing(&m.world, bank)
 	if r == nil {
-		latch, direction, err := m.words(st.On.PDU, closed)
+		latch, direction, err := m.words(bank, closed)
 		if err == nil {
 			p.Latch, p.Direction = &latch, &direction
 		}
@@ -129,13 +130,13 @@ func (m *Machine) adoptRecord(t *target, st rack.Step) *rack.Progress {
 func (m *Machine) keepFirst(now time.Time, t *target, p *rack.Progress) {
 	w := t.current
 	if p.Fact == rack.FactAdopt && p.Latch == nil {
-		m.stepEnded(now, t, verdict{state: rack.StateFailed, code: rack.CodeExternalChange, text: "the bank of " + p.PDU + " cannot be taken over as it stands"})
+		m.stepEnded(now, t, verdict{state: rack.StateFailed, code: rack.CodeExternalChange, text: "the bank of " + bankOf(p).String() + " cannot be taken over as it stands"})
 		return
 	}
 	w.state, w.token, w.began = stageRecord, m.nextToken(), now
 	if p.Fact == rack.FactAdopt {
 		w.takeOver = p
-		m.takeOvers[p.PDU] = w.token
+		m.takeOvers[bankOf(p)] = w.token
 	}
 	m.waiting[w.token] = t
 	m.do(Keep{Token: w.token, Record: rack.Record{
@@ -148,6 +149,10 @@ func (m *Machine) write(now time.Time, t *target) {
 	w := t.current
 	m.forgetDoubts(w.step.On)
 	w.start(now, &m.world, m.nextToken())
+	out, _ := m.world.Layout.Outlet(w.step.On)
+	if m.disturb(out.SharedMeter(), w) && w.shared != nil {
+		w.shared.disturbed = true
+	}
 	m.waiting[w.token] = t
 	if w.step.Do == rack.DoEnergise {
 		top := m.topFeed(w.step.On)
@@ -192,9 +197,12 @@ func (m *Machine) recorded(now time.Time, in Recorded) {
 	}
 	w.state, w.token = stageTakeOver, m.nextToken()
 	m.waiting[w.token] = t
-	m.takeOvers[w.takeOver.PDU] = w.token
-	m.do(TakeOver{Token: w.token, PDU: w.takeOver.PDU, Latch: *w.takeOver.Latch, Direction: *w.takeOver.Direction})
+	m.takeOvers[bankOf(w.takeOver)] = w.token
+	m.do(TakeOver{Token: w.token, Bank: bankOf(w.takeOver), Latch: *w.takeOver.Latch, Direction: *w.takeOver.Direction})
 }
+
+// bankOf is the bank whose words a record holds.
+func bankOf(p *rack.Progress) rack.BankID { return rack.BankID{PDU: p.PDU, N: p.Bank} }
 
 func (m *Machine) recordRefused(now time.Time, t *target, err error) {
 	m.forgetTakeOver(t.current)
@@ -203,7 +211,7 @@ func (m *Machine) recordRefused(now time.Time, t *target, err error) {
 
 func (m *Machine) forgetTakeOver(w *switching) {
 	if w != nil && w.takeOver != nil {
-		delete(m.takeOvers, w.takeOver.PDU)
+		delete(m.takeOvers, bankOf(w.takeOver))
 	}
 }
 
@@ -252,10 +260,11 @@ func (m *Machine) tookOver(now time.Time, t *target, in Switched) {
 		m.stepEnded(now, t, failedWrite(in))
 		return
 	}
-	b := m.world.Boards[w.step.On.PDU]
-	b.Control.Value, b.Control.At, b.Control.Quality, b.Control.Reason = 1, in.Confirmed, rack.QualityOK, ""
-	m.world.Boards[w.step.On.PDU] = b
-	m.bankRegained(w.step.On.PDU)
+	bank := bankOf(w.takeOver)
+	b := m.world.Banks[bank]
+	b.Value, b.At, b.Quality, b.Reason = 1, in.Confirmed, rack.QualityOK, ""
+	m.world.Banks[bank] = b
+	m.bankRegained(bank)
 	w.state, w.takeOver = stageReady, nil
 	if t.stop != nil { // the relay itself has not moved
 		m.endTarget(t, *t.stop)

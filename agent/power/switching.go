@@ -29,7 +29,9 @@ type switching struct {
 	from     time.Time // samples count that were begun at or after this
 	giveUp   time.Time // when the proof must be there
 	loadW    float64   // what an energised outlet must carry
-	hollow   *verdict  // what a cut ends with that its own meter cannot prove, once no other outlet has fallen instead
+	shared   *sharedStep
+	share    string   // why a shared meter cannot prove it; empty: it can, or there is none
+	hollow   *verdict // what a cut ends with that its own meter cannot prove, once no other outlet has fallen instead
 }
 
 // stage is where a step stands.
@@ -72,6 +74,13 @@ func (w *switching) start(now time.Time, s *Snapshot, token uint64) {
 	}
 	w.loadW = threshold(s.Layout, w.step.On)
 	out, _ := s.Layout.Outlet(w.step.On)
+	if !out.Metered && out.Supply > 0 {
+		node, _ := s.Layout.NodeOf(w.step.On)
+		if w.shared, w.share = s.shareOf(out, node); w.shared != nil {
+			w.result.Proof = w.shared.proof(s)
+		}
+		return
+	}
 	if out.Metered {
 		w.result.Proof = &rack.Proof{Meter: w.step.On.String(), BeforeW: measured(s, w.step.On)}
 	}
@@ -104,6 +113,10 @@ func (w *switching) unprovable(s *Snapshot) *verdict {
 	out, _ := s.Layout.Outlet(w.step.On)
 	before, known := w.before[w.step.On]
 	switch {
+	case w.shared != nil:
+		return nil
+	case w.share != "":
+		return &verdict{state: rack.StateConfirmed, code: rack.CodeUnmetered, text: "the relay reads back, the outlet has no meter of its own and " + w.share}
 	case !out.Metered:
 		return &verdict{state: rack.StateConfirmed, code: rack.CodeUnmetered, text: "the relay reads back, the outlet has no meter"}
 	case w.step.Do == rack.DoCut && !known:
@@ -137,6 +150,9 @@ func failedWrite(r Switched) verdict {
 
 // settle looks at the newest sample; it gives a verdict, or whether another sample is wanted now.
 func (w *switching) settle(now time.Time, s *Snapshot) (v *verdict, sample bool) {
+	if w.shared != nil {
+		return w.settleShared(now, s)
+	}
 	if w.hollow != nil && w.othersSeen(s) {
 		return w.end(w.concludeHollow(s)), false
 	}

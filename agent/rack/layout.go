@@ -1,6 +1,9 @@
 package rack
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Class says how much a load's life is worth.
 type Class string
@@ -62,6 +65,19 @@ type Outlet struct {
 	Continuous float64
 	Metered    bool
 	NoiseW     float64 // what the meter shows with nothing plugged in, from the model or the calibration
+	RelayBank  int     // BankID.N of the relay bank it hangs on
+	Supply     int     // MeterID.N of the meter it shares with others; 0: none
+}
+
+// Bank is the relay bank the outlet hangs on.
+func (o Outlet) Bank() BankID { return BankID{o.ID.PDU, o.RelayBank} }
+
+// SharedMeter is the meter the outlet shares with others, if any.
+func (o Outlet) SharedMeter() MeterID {
+	if o.Supply == 0 {
+		return MeterID{}
+	}
+	return MeterID{o.ID.PDU, o.Supply}
 }
 
 // LimitA is what the outlet may carry for long.
@@ -76,6 +92,37 @@ type PDU struct {
 	Settling time.Duration // of its meters after a load change
 	Period   time.Duration // between two samples of an outlet
 	Outlets  []Outlet
+	// Supplies are the supply banks that have a meter of their own, for all their outlets together.
+	Supplies []Supply
+}
+
+// Supply is a metered supply bank.
+type Supply struct {
+	ID     MeterID
+	Name   string // as the model names the bank
+	NoiseW float64
+}
+
+// Banks lists the PDU's relay banks.
+func (p PDU) Banks() []BankID {
+	var out []BankID
+	for _, o := range p.Outlets {
+		if !slices.Contains(out, o.Bank()) {
+			out = append(out, o.Bank())
+		}
+	}
+	return out
+}
+
+// On lists the outlets of one relay bank, in their order.
+func (p PDU) On(b BankID) []Outlet {
+	var out []Outlet
+	for _, o := range p.Outlets {
+		if o.Bank() == b {
+			out = append(out, o)
+		}
+	}
+	return out
 }
 
 // Node is something fed by one or more outlets.
@@ -163,6 +210,12 @@ func (l *Layout) Outlet(id OutletID) (Outlet, bool) {
 		return Outlet{}, false
 	}
 	return p.Outlets[id.N-1], true
+}
+
+// BankOf finds the relay bank of an outlet.
+func (l *Layout) BankOf(o OutletID) BankID {
+	out, _ := l.Outlet(o)
+	return out.Bank()
 }
 
 // Node finds a node by name.

@@ -43,6 +43,41 @@ func ParseOutletID(s string) (OutletID, error) {
 	return OutletID{PDU: pdu, N: v}, nil
 }
 
+// BankID is one relay bank: the relays of a PDU that one chip drives and that lose control together.
+type BankID struct {
+	PDU string
+	N   int // counted from 1; 0: the PDU has one bank only
+}
+
+// String writes "pdu-a", or "pdu-a bank 2" where there are several.
+func (b BankID) String() string {
+	if b.N == 0 {
+		return b.PDU
+	}
+	return b.PDU + " bank " + strconv.Itoa(b.N)
+}
+
+// Key is the bank in the keys of alarms: "pdu-a" or "pdu-a.2".
+func (b BankID) Key() string {
+	if b.N == 0 {
+		return b.PDU
+	}
+	return b.PDU + "." + strconv.Itoa(b.N)
+}
+
+// Point is the bank's Control.
+func (b BankID) Point() Point { return Point{Device: b.PDU, Quantity: Control, Index: max(1, b.N)} }
+
+// MeterID is a meter for several outlets together, as a supply bank has: place N in PDU.Supplies, counted from 1.
+// Zero: none.
+type MeterID struct {
+	PDU string
+	N   int
+}
+
+// IsZero tells the absent meter.
+func (m MeterID) IsZero() bool { return m == MeterID{} }
+
 // MarshalText and UnmarshalText let an OutletID stand in JSON as "pdu-a.3", also as a map key.
 func (o OutletID) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 

@@ -8,17 +8,24 @@ import (
 // Quantity names what a reading measures; its unit is part of the name.
 type Quantity string
 
-// Quantities of a PDU. Index counts outlets from 1; U, F and Temp count banks or sensors from 1.
+// Quantities of a PDU. Index counts outlets from 1; those of a supply count PDU.Supplies, Control relay banks, TempC
+// sensors, all from 1.
 const (
-	PowerW    Quantity = "p_w"    // active power of an outlet
-	ApparentV Quantity = "s_va"   // apparent power of an outlet
-	CurrentA  Quantity = "i_a"    // rms current of an outlet
-	EnergyWh  Quantity = "e_wh"   // energy of an outlet since its epoch
-	VoltageV  Quantity = "u_v"    // rms voltage as the outlet's meter sees it
-	FrequHz   Quantity = "f_hz"   // line frequency as the outlet's meter sees it
-	Relay     Quantity = "relay"  // 1 the latch and the contact's model say closed, 0 open
-	Control   Quantity = "ctl"    // 1 the relay bank's direction says outputs, 0 it reads inputs (out of control)
-	TempC     Quantity = "temp_c" // temperature
+	PowerW    Quantity = "p_w"      // active power of an outlet
+	ApparentV Quantity = "s_va"     // apparent power of an outlet
+	CurrentA  Quantity = "i_a"      // rms current of an outlet
+	EnergyWh  Quantity = "e_wh"     // energy of an outlet since its epoch
+	VoltageV  Quantity = "u_v"      // rms voltage as the outlet's meter sees it
+	FrequHz   Quantity = "f_hz"     // line frequency as the outlet's meter sees it
+	Relay     Quantity = "relay"    // 1 the latch and the contact's model say closed, 0 open
+	Control   Quantity = "ctl"      // 1 the relay bank's direction says outputs, 0 it reads inputs (out of control)
+	TempC     Quantity = "temp_c"   // temperature
+	SupplyW   Quantity = "sup_p_w"  // active power of a supply bank, all its outlets together
+	SupplyVA  Quantity = "sup_s_va" // apparent power of a supply bank
+	SupplyA   Quantity = "sup_i_a"  // rms current of a supply bank
+	SupplyV   Quantity = "sup_u_v"  // rms voltage of a supply bank
+	SupplyHz  Quantity = "sup_f_hz" // line frequency of a supply bank
+	SupplyWh  Quantity = "sup_e_wh" // energy of a supply bank since its epoch
 	// Identified is 1 while the board says the serial that the configuration names.
 	Identified Quantity = "ident"
 )

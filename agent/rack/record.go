@@ -47,6 +47,7 @@ type Progress struct {
 	Fact string `json:"fact"`
 	// Latch and Direction are the whole words to be written to a bank that was out of control.
 	PDU       string  `json:"pdu,omitempty"`
+	Bank      int     `json:"bank,omitempty"` // BankID.N; 0 where the PDU has one bank only
 	Latch     *uint16 `json:"latch,omitempty"`
 	Direction *uint16 `json:"direction,omitempty"`
 }

@@ -27,6 +27,18 @@ func quantityOf(q rack.Quantity) quantity {
 		return quantity{"1", "outlet", 0}
 	case rack.Control:
 		return quantity{"1", "bank", 0}
+	case rack.SupplyW:
+		return quantity{"W", "supply", 1}
+	case rack.SupplyVA:
+		return quantity{"VA", "supply", 1}
+	case rack.SupplyA:
+		return quantity{"A", "supply", 3}
+	case rack.SupplyV:
+		return quantity{"V", "supply", 1}
+	case rack.SupplyHz:
+		return quantity{"Hz", "supply", 2}
+	case rack.SupplyWh:
+		return quantity{"Wh", "supply", 1}
 	case rack.Identified:
 		return quantity{"1", "board", 0}
 	case rack.TempC:

@@ -29,7 +29,7 @@ func TestBank(t *testing.T) {
 	} {
 		b := newBoard()
 		b.words = map[byte]uint16{latchReg: c.w.Latch, directionReg: c.w.Direction, polarityReg: c.w.Polarity}
-		s, err := ac8(t, b).Bank(t.Context())
+		s, err := ac8(t, b).Bank(t.Context(), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func TestBankUnread(t *testing.T) {
 		}
 		return nil
 	}
-	s, err := ac8(t, b).Bank(t.Context())
+	s, err := ac8(t, b).Bank(t.Context(), 0)
 	if !errors.Is(err, drivers.Timeout) || s.Closed != nil || s.Latch != 0 {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -71,15 +71,15 @@ func TestStandingKeepsEveryRelay(t *testing.T) {
 			{Latch: 0xffff, Direction: 0xffff},
 			{Latch: 0x0000, Direction: 0xffff},
 			{Latch: 0xa5c3, Direction: 0xffff},
-			{Latch: 0xa5c3, Direction: m.direction()},
+			{Latch: 0xa5c3, Direction: m.direction(0)},
 		} {
-			s := m.bank(w, time.Unix(0, 0))
+			s := m.bank(0, w, time.Unix(0, 0))
 			latch, direction := p.Standing(s)
-			after := m.bank(chip.Words{Latch: latch, Direction: direction}, s.At)
+			after := m.bank(0, chip.Words{Latch: latch, Direction: direction}, s.At)
 			if !after.Controlled || !slices.Equal(after.Closed, s.Closed) {
 				t.Errorf("%s %+v: latch %04x moves %v to %v", m.Name, w, latch, s.Closed, after.Closed)
 			}
-			if unused := m.direction(); latch&unused != w.Latch&unused {
+			if unused := m.direction(0); latch&unused != w.Latch&unused {
 				t.Errorf("%s %+v: latch %04x changes pins without a relay", m.Name, w, latch)
 			}
 		}
@@ -90,7 +90,7 @@ func TestStandingTakesAMeasurement(t *testing.T) {
 	b := newBoard()
 	b.brownOut()
 	p := ac8(t, b)
-	s, err := p.Bank(t.Context())
+	s, err := p.Bank(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"rackagent/drivers/chip/ade7953"
 	"rackagent/drivers/chip/at24"
 	"rackagent/drivers/chip/pca9548"
-	"rackagent/drivers/chip/tca9555"
 	"rackagent/drivers/chip/tmp75"
 )
 
@@ -23,10 +22,13 @@ const (
 	activeLow  = "low"
 	lossOpen   = "open"
 	lossClosed = "closed"
+	lossStays  = "unchanged"
+	currentAC  = "ac"
+	currentDC  = "dc"
 )
 
-// relayPins is how many relays an expander carries, and so how many outlets a model can have.
-const relayPins = 16
+// mostOutlets is what an outlet's number may be: two digits (rack.ParseOutletID), and half of that for people.
+const mostOutlets = 48
 
 // nameRule is what names in topics look like.
 var nameRule = regexp.MustCompile(`^[a-z0-9-]{1,23}$`)
@@ -36,6 +38,7 @@ type checker struct {
 	file     string
 	tree     *ast.File
 	mistakes []error
+	inputs   map[string]string // meter and input -> key of what hangs on it
 }
 
 func (c *checker) bad(key, format string, args ...any) {
@@ -52,7 +55,12 @@ func (c *checker) check(f *modelFile) {
 	if f.Product == "" {
 		c.bad("product", "missing")
 	}
-	c.within("nominal_v", f.NominalV, 100, 277) // mains of the world, line to neutral or line to line
+	c.oneOf("current", or(f.Current, currentAC), currentAC, currentDC)
+	if f.Current == currentDC {
+		c.within("nominal_v", f.NominalV, 10, 60) // extra-low voltage: 12, 24, 48 and 54 V
+	} else {
+		c.within("nominal_v", f.NominalV, 100, 277) // mains of the world, line to neutral or line to line
+	}
 	c.within("settling_ms", float64(f.SettlingMS), 200, 60_000)
 	c.buses(f)
 	for i, m := range f.Meters {
@@ -61,11 +69,22 @@ func (c *checker) check(f *modelFile) {
 	switch n := len(f.Outlets); {
 	case n == 0:
 		c.bad("outlets", "missing")
-	case n > relayPins:
-		c.bad("outlets", "%d outlets, one expander carries %d", n, relayPins)
+	case n > mostOutlets:
+		c.bad("outlets", "%d outlets, a PDU has at most %d", n, mostOutlets)
 	}
 	for i, o := range f.Outlets {
 		c.outlet(f, i, o)
+	}
+	c.supplies(f)
+	c.banksUsed(f)
+}
+
+// banksUsed refuses a part that drives nothing: its state would be judged for nothing.
+func (c *checker) banksUsed(f *modelFile) {
+	for i := range f.Buses.Relays {
+		if !slices.ContainsFunc(f.Outlets, func(o outletEntry) bool { return !o.Operation && o.Relays == i }) {
+			c.bad(fmt.Sprintf("buses.relays[%d]", i), "no outlet hangs on it")
+		}
 	}
 }
 
@@ -84,57 +103,69 @@ func (c *checker) oneOf(key, v string, words ...string) {
 	}
 }
 
-// buses checks where the chips are. Parts before the mux are heard on every channel, so their addresses must be
-// free on all of them.
+// places collects which addresses are taken where. Parts before the muxes are heard on every channel, so their
+// addresses must be free on all of them.
+type places map[place]string
+
+func (c *checker) put(f *modelFile, seen places, key string, addr int, mux, channel *int, first, last int) {
+	if addr < first || addr > last {
+		c.bad(key+".address", "0x%02x is outside 0x%02x to 0x%02x", addr, first, last)
+		return
+	}
+	c.channel(f, key, mux, channel)
+	here := placeAt(addr, mux, channel)
+	for p, other := range seen {
+		same := p.mux == here.mux && p.channel == here.channel
+		if p.addr == here.addr && (same || p.mux == upstream || here.mux == upstream) {
+			c.bad(key, "address 0x%02x is taken by %s", addr, other)
+		}
+	}
+	seen[here] = key
+}
+
 func (c *checker) buses(f *modelFile) {
-	seen := map[place]string{}
-	put := func(key string, addr int, channel *int, first, last int) {
-		if addr < first || addr > last {
-			c.bad(key+".address", "0x%02x is outside 0x%02x to 0x%02x", addr, first, last)
-			return
-		}
-		c.channel(f, key, channel)
-		here := placeAt(addr, channel)
-		for p, other := range seen {
-			if p.addr == here.addr && (p.channel == here.channel || p.channel == upstream || here.channel == upstream) {
-				c.bad(key, "address 0x%02x is taken by %s", addr, other)
-			}
-		}
-		seen[here] = key
+	seen := places{}
+	for i, m := range f.Buses.Muxes {
+		key := fmt.Sprintf("buses.muxes[%d]", i)
+		c.oneOf(key+".part", m.part(), muxParts()...)
+		c.put(f, seen, key, m.Address, nil, nil, pca9548.FirstAddr, pca9548.LastAddr)
 	}
-	if m := f.Buses.Mux; m != nil {
-		if m.Channel != nil {
-			c.bad("buses.mux.channel", "a mux sits on the upstream segment")
+	for i, r := range f.Buses.Relays {
+		key := fmt.Sprintf("buses.relays[%d]", i)
+		part, known := relayParts()[r.part()]
+		if !known {
+			c.bad(key+".part", "%q is none of %q", r.Part, relayPartNames())
+			continue
 		}
-		put("buses.mux", m.Address, nil, pca9548.FirstAddr, pca9548.LastAddr)
-	}
-	if r := f.Buses.Relays; r == nil {
-		c.bad("buses.relays", "missing")
-	} else {
-		if r.Channel != nil {
-			c.bad("buses.relays.channel", "a relay must not wait for a mux: the expander sits on the upstream segment")
-		}
-		put("buses.relays", r.Address, nil, tca9555.FirstAddr, tca9555.LastAddr)
+		// A relay must not wait for a mux: the parts that drive relays sit on the upstream segment.
+		c.put(f, seen, key, r.Address, nil, nil, part.first, part.last)
 	}
 	if e := f.Buses.FRU; e != nil {
-		put("buses.fru", e.Address, e.Channel, at24.FirstAddr, at24.LastAddr)
+		c.put(f, seen, "buses.fru", e.Address, e.Mux, e.Channel, at24.FirstAddr, at24.LastAddr)
 		c.memory(e)
 	}
 	for i, t := range f.Buses.Temperatures {
-		put(fmt.Sprintf("buses.temperatures[%d]", i), t.Address, t.Channel, tmp75.FirstAddr, tmp75.LastAddr)
+		c.put(f, seen, fmt.Sprintf("buses.temperatures[%d]", i), t.Address, t.Mux, t.Channel, tmp75.FirstAddr, tmp75.LastAddr)
 	}
 	for i, m := range f.Meters {
-		put(fmt.Sprintf("meters[%d]", i), ade7953.Address, m.Channel, ade7953.Address, ade7953.Address)
+		first, last := m.addresses()
+		c.put(f, seen, fmt.Sprintf("meters[%d]", i), m.address(), m.Mux, m.Channel, first, last)
 	}
 }
 
-func (c *checker) channel(f *modelFile, key string, channel *int) {
+func (c *checker) channel(f *modelFile, key string, mux, channel *int) {
+	n := 0
+	if mux != nil {
+		n = *mux
+	}
 	switch {
+	case channel == nil && mux != nil:
+		c.bad(key+".mux", "it needs a channel")
 	case channel == nil:
-	case f.Buses.Mux == nil:
-		c.bad(key+".channel", "there is no buses.mux")
-	case *channel < 0 || *channel >= pca9548.Channels:
-		c.bad(key+".channel", "%d is outside 0 to %d", *channel, pca9548.Channels-1)
+	case n < 0 || n >= len(f.Buses.Muxes):
+		c.bad(key+".channel", "there is no mux %d in buses.muxes, counted from 0", n)
+	case *channel < 0 || *channel >= muxChannels(f.Buses.Muxes[n].part()):
+		c.bad(key+".channel", "%d is outside 0 to %d", *channel, muxChannels(f.Buses.Muxes[n].part())-1)
 	}
 }
 
@@ -146,8 +177,7 @@ func (c *checker) memory(e *fruEntry) {
 	}
 }
 
-func (c *checker) meter(f *modelFile, i int, m meterEntry) {
-	key := fmt.Sprintf("meters[%d]", i)
+func (c *checker) ade(f *modelFile, key string, m meterEntry) {
 	if c.within(key+".divider", m.Divider, 1, 1e6) {
 		if v := float64(ade7953.FullScaleVoltage(m.Divider)) / float64(physic.Volt); v < 1.1*f.NominalV {
 			c.bad(key+".divider", "full scale is %.1f V, below 1.1 x nominal_v", v)
@@ -158,11 +188,80 @@ func (c *checker) meter(f *modelFile, i int, m meterEntry) {
 	c.input(key+".b", m.B, gains)
 }
 
-func (c *checker) input(key string, in inputEntry, gains []int) {
+func (c *checker) input(key string, in *inputEntry, gains []int) {
+	if in == nil {
+		c.bad(key, "missing")
+		return
+	}
 	c.within(key+".shunt_ohm", in.ShuntOhm, 1e-6, 10)
 	if !slices.Contains(gains, in.Gain) {
 		c.bad(key+".gain", "%d is none of %v", in.Gain, gains)
 	}
+}
+
+// supplies checks the meters of whole banks. An outlet that is metered itself needs no other proof, so a bank has one
+// meter or each of its outlets has.
+func (c *checker) supplies(f *modelFile) {
+	for i, s := range f.Supplies {
+		key := fmt.Sprintf("supplies[%d]", i)
+		members := 0
+		for n, o := range f.Outlets {
+			if o.Bank != s.Bank {
+				continue
+			}
+			members++
+			if o.Meter != nil {
+				c.bad(key+".bank", "outlet %d has a meter of its own", n+1)
+			}
+		}
+		if members == 0 {
+			c.bad(key+".bank", "no outlet is in bank %q", s.Bank)
+		}
+		for j, other := range f.Supplies[:i] {
+			if other.Bank == s.Bank {
+				c.bad(key+".bank", "bank %q is taken by supplies[%d]", s.Bank, j)
+			}
+		}
+		c.within(key+".noise_w", s.NoiseW, 0.01, 100)
+		if s.Meter == nil {
+			c.bad(key+".meter", "missing")
+			continue
+		}
+		c.hung(f, key, *s.Meter, s.Input)
+	}
+}
+
+// hung checks the input of a meter that something hangs on and notes who has it.
+func (c *checker) hung(f *modelFile, key string, meter int, input string) (inputEntry, bool) {
+	if meter < 0 || meter >= len(f.Meters) {
+		c.bad(key+".meter", "there are %d meters, counted from 0", len(f.Meters))
+		return inputEntry{}, false
+	}
+	m := f.Meters[meter]
+	if m.part() != partADE {
+		if input != "" {
+			c.bad(key+".input", "a %s has one input only", m.part())
+		}
+		input = inputA
+	} else {
+		c.oneOf(key+".input", input, inputA, inputB)
+	}
+	at := fmt.Sprintf("%d%s", meter, input)
+	if other, taken := c.inputs[at]; taken {
+		c.bad(key+".input", "input %s of meter %d is taken by %s", input, meter, other)
+	}
+	if c.inputs == nil {
+		c.inputs = map[string]string{}
+	}
+	c.inputs[at] = key
+	in := m.A
+	if input == inputB {
+		in = m.B
+	}
+	if in == nil || in.Gain < 1 || in.ShuntOhm < 1e-6 {
+		return inputEntry{}, false // said at the meter, or another kind of meter
+	}
+	return *in, true
 }
 
 func (c *checker) outlet(f *modelFile, i int, o outletEntry) {
@@ -173,22 +272,44 @@ func (c *checker) outlet(f *modelFile, i int, o outletEntry) {
 	c.within(key+".rating_a", o.RatingA, 1, 125)
 	c.within(key+".continuous", continuousOf(o), 0.1, 1)
 	c.within(key+".noise_w", o.NoiseW, 0.01, 100)
-	c.oneOf(key+".active", o.Active, activeHigh, activeLow)
-	c.relay(f, key, i, o)
-	c.position(key, o)
-	c.metering(f, key, i, o)
+	if o.Operation {
+		c.operation(f, key, o)
+	} else {
+		c.oneOf(key+".active", o.Active, activeHigh, activeLow)
+		c.relay(f, key, i, o)
+		c.position(key, o)
+	}
+	c.metering(f, key, o)
+}
+
+// operation checks an outlet that its hot-swap part switches.
+func (c *checker) operation(f *modelFile, key string, o outletEntry) {
+	if o.Relay != nil || o.Active != "" || o.Contact != "" {
+		c.bad(key+".operation", "a hot-swap part has no relay, active or contact")
+	}
+	if o.PowerLoss != lossStays {
+		c.bad(key+".on_controller_power_loss", "a hot-swap part lives on the bus it switches: %q", lossStays)
+	}
+	if o.Meter == nil || *o.Meter < 0 || *o.Meter >= len(f.Meters) || !f.Meters[*o.Meter].switches() {
+		c.bad(key+".operation", "its meter is no hot-swap part")
+	}
 }
 
 func (c *checker) relay(f *modelFile, key string, i int, o outletEntry) {
+	if o.Relays < 0 || o.Relays >= len(f.Buses.Relays) {
+		c.bad(key+".relays", "there are %d in buses.relays, counted from 0", len(f.Buses.Relays))
+		return
+	}
 	key += ".relay"
+	pins := relayParts()[f.Buses.Relays[o.Relays].part()].pins
 	switch {
 	case o.Relay == nil:
 		c.bad(key, "missing")
-	case *o.Relay < 0 || *o.Relay >= relayPins:
-		c.bad(key, "bit %d is outside 0 to %d", *o.Relay, relayPins-1)
+	case *o.Relay < 0 || *o.Relay >= pins:
+		c.bad(key, "bit %d is outside 0 to %d", *o.Relay, pins-1)
 	default:
 		for j, other := range f.Outlets[:i] {
-			if other.Relay != nil && *other.Relay == *o.Relay {
+			if other.Relay != nil && *other.Relay == *o.Relay && other.Relays == o.Relays {
 				c.bad(key, "bit %d is taken by outlet %d", *o.Relay, j+1)
 			}
 		}
@@ -206,29 +327,16 @@ func (c *checker) position(key string, o outletEntry) {
 	}
 }
 
-func (c *checker) metering(f *modelFile, key string, i int, o outletEntry) {
+func (c *checker) metering(f *modelFile, key string, o outletEntry) {
 	if o.Meter == nil {
 		if o.Input != "" {
 			c.bad(key+".input", "there is no meter")
 		}
 		return
 	}
-	if *o.Meter < 0 || *o.Meter >= len(f.Meters) {
-		c.bad(key+".meter", "there are %d meters, counted from 0", len(f.Meters))
+	in, ok := c.hung(f, key, *o.Meter, o.Input)
+	if !ok {
 		return
-	}
-	c.oneOf(key+".input", o.Input, inputA, inputB)
-	for j, other := range f.Outlets[:i] {
-		if other.Meter != nil && *other.Meter == *o.Meter && other.Input == o.Input {
-			c.bad(key+".input", "input %s of meter %d is taken by outlet %d", o.Input, *o.Meter, j+1)
-		}
-	}
-	in := f.Meters[*o.Meter].A
-	if o.Input == inputB {
-		in = f.Meters[*o.Meter].B
-	}
-	if in.Gain < 1 || in.ShuntOhm < 1e-6 {
-		return // said at the meter
 	}
 	if a := float64(ade7953.FullScaleCurrent(in.Gain, in.ShuntOhm)) / float64(physic.Ampere); a < o.RatingA {
 		c.bad(key+".rating_a", "the meter's full scale is %.1f A", a)

@@ -22,10 +22,12 @@ type MeterSample struct {
 	Outlets []OutletSample
 }
 
-// OutletSample is what a meter measured for one outlet. Powers are instantaneous and carry ripple at twice the line
-// frequency. W below zero: the outlet feeds back, or its sensor is reversed.
+// OutletSample is what a meter measured for one outlet, or for all outlets of one supply bank. Powers are instantaneous
+// and carry ripple at twice the line frequency. W below zero: the outlet feeds back, or its sensor is reversed. With
+// direct current VA, Var, PF and Hz mean nothing.
 type OutletSample struct {
-	N        int
+	N        int // of the outlet; 0: a supply bank
+	Supply   int // place of the bank in Model.Supplies, counted from 1; 0: an outlet
 	W        float64
 	VA       float64
 	Var      float64
@@ -52,9 +54,59 @@ const (
 	highestHz = 66
 )
 
-// meter is one ADE7953 with the outlets on it. Jobs on conn use its state; they do not overlap, but one that lost a
+// meter reads one metering part, in one job on the bus where its values must belong together.
+type meter interface {
+	sample(ctx context.Context) (MeterSample, error)
+}
+
+// meterSpec is one meter of a model. Exactly one set of options is given.
+type meterSpec struct {
+	place
+	ade *ade7953.Opts // without a name
+}
+
+// meter makes the reader of a meter and touches nothing.
+func (s meterSpec) meter(conn i2cbus.Conn, name string, model *Model, index int) (meter, error) {
+	switch {
+	case s.ade != nil:
+		o := *s.ade
+		o.Name = name
+		return newADE(conn, o, model, index), nil
+	default:
+		return nil, fmt.Errorf("%s: no part", name)
+	}
+}
+
+// loads are the outlets and supply banks that hang on a meter. joule is what one count of an input's energy stands for.
+func loads(model *Model, index int, joule func(input int) float64) []*metered {
+	var out []*metered
+	for _, o := range model.Outlets {
+		if o.Metered && o.Meter == index {
+			out = append(out, &metered{n: o.N, input: o.input, energy: newEnergy(joule(o.input), o.RatingA*model.NominalV)})
+		}
+	}
+	for i, s := range model.Supplies {
+		if s.Meter == index {
+			out = append(out, &metered{supply: i + 1, input: s.input, energy: newEnergy(joule(s.input), model.supplyA(s)*model.NominalV)})
+		}
+	}
+	return out
+}
+
+// supplyA is the most a supply bank can carry: all its outlets at their rating.
+func (m *Model) supplyA(s Supply) float64 {
+	var a float64
+	for _, o := range m.Outlets {
+		if o.Bank == s.Bank {
+			a += o.RatingA
+		}
+	}
+	return a
+}
+
+// ade is one ADE7953 with the outlets on it. Jobs on conn use its state; they do not overlap, but one that lost a
 // hung bus still returns while the next begins, hence the mutex.
-type meter struct {
+type ade struct {
 	conn     i2cbus.Conn
 	opts     ade7953.Opts
 	settling time.Duration
@@ -68,33 +120,26 @@ type meter struct {
 	found    time.Time // when it was first seen at its defaults; zero: not now
 }
 
-// metered is one outlet on a meter.
+// metered is one outlet, or one supply bank, on a meter.
 type metered struct {
-	n      int
-	inputB bool
+	n      int // 0: a supply bank
+	supply int // counted from 1; 0: an outlet
+	input  int
 	energy energy
 }
 
-func newMeter(conn i2cbus.Conn, o ade7953.Opts, model *Model, index int) *meter {
-	m := &meter{conn: conn, opts: o, settling: model.Settling, index: index}
-	for _, out := range model.Outlets {
-		if !out.Metered || out.Meter != index {
-			continue
-		}
-		channel := o.A
-		if out.inputB {
-			channel = o.B
-		}
-		joule := ade7953.EnergyCount(o.FullScaleV, channel.FullScaleI)
-		m.outlets = append(m.outlets, &metered{n: out.N, inputB: out.inputB, energy: newEnergy(joule, out.RatingA*model.NominalV)})
-	}
+func newADE(conn i2cbus.Conn, o ade7953.Opts, model *Model, index int) *ade {
+	m := &ade{conn: conn, opts: o, settling: model.Settling, index: index}
+	m.outlets = loads(model, index, func(input int) float64 {
+		return ade7953.EnergyCount(o.FullScaleV, [...]ade7953.Channel{o.A, o.B}[input].FullScaleI)
+	})
 	return m
 }
 
 // Meters is how many meters there are.
 func (p *PDU) Meters() int { return len(p.meters) }
 
-// Meter reads the meter at index i, counted from 0, in one job on the bus.
+// Meter reads the meter at index i, counted from 0.
 //
 // A meter that is not configured, or whose settings were disturbed, is configured; that and the time until it has
 // settled give drivers.Settling, with the reason (drivers.Restarted, drivers.Mismatch) in the chain, and no values.
@@ -103,10 +148,12 @@ func (p *PDU) Meter(ctx context.Context, i int) (MeterSample, error) {
 	if i < 0 || i >= len(p.meters) {
 		return MeterSample{}, p.fail("read", drivers.Unsupported, fmt.Errorf("there is no meter %d", i))
 	}
-	var s MeterSample
-	err := p.meters[i].conn.Do(ctx, func(tx i2c.Bus) error {
-		var err error
-		s, err = p.meters[i].sample(ctx, tx)
+	return p.meters[i].sample(ctx)
+}
+
+func (m *ade) sample(ctx context.Context) (s MeterSample, err error) {
+	err = m.conn.Do(ctx, func(tx i2c.Bus) error {
+		s, err = m.measure(ctx, tx)
 		return err
 	})
 	if err != nil {
@@ -115,7 +162,7 @@ func (p *PDU) Meter(ctx context.Context, i int) (MeterSample, error) {
 	return s, nil
 }
 
-func (m *meter) sample(ctx context.Context, tx i2c.Bus) (MeterSample, error) {
+func (m *ade) measure(ctx context.Context, tx i2c.Bus) (MeterSample, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	chip, err := ade7953.New(tx, m.opts)
@@ -149,7 +196,7 @@ func disturbed(err error) bool {
 }
 
 // ready returns nil when the part measures with the right settings and has settled.
-func (m *meter) ready(ctx context.Context, chip *ade7953.Dev) error {
+func (m *ade) ready(ctx context.Context, chip *ade7953.Dev) error {
 	if !m.known {
 		sum, err := chip.Verify(ctx)
 		if disturbed(err) {
@@ -167,7 +214,7 @@ func (m *meter) ready(ctx context.Context, chip *ade7953.Dev) error {
 }
 
 // configure programs the part and always returns an error: the first values come with a later sample.
-func (m *meter) configure(ctx context.Context, chip *ade7953.Dev, why error) error {
+func (m *ade) configure(ctx context.Context, chip *ade7953.Dev, why error) error {
 	for _, o := range m.outlets {
 		o.energy.restart()
 	}
@@ -189,7 +236,7 @@ func (m *meter) configure(ctx context.Context, chip *ade7953.Dev, why error) err
 }
 
 // early tells whether a part at its defaults may still be starting up, when it would lose what is written to it.
-func (m *meter) early(ctx context.Context, chip *ade7953.Dev, why error) (bool, error) {
+func (m *ade) early(ctx context.Context, chip *ade7953.Dev, why error) (bool, error) {
 	if !errors.Is(why, drivers.Restarted) {
 		return false, nil
 	}
@@ -200,11 +247,11 @@ func (m *meter) early(ctx context.Context, chip *ade7953.Dev, why error) (bool, 
 	return !started && time.Since(m.found) < startUp, err
 }
 
-func (m *meter) unsettled(why error) error {
+func (m *ade) unsettled(why error) error {
 	return &drivers.Error{Op: "read", Device: fmt.Sprintf("ade7953 %q", m.opts.Name), Fault: drivers.Settling, Err: why}
 }
 
-func (m *meter) convert(r ade7953.Measurement, at time.Time) MeterSample {
+func (m *ade) convert(r ade7953.Measurement, at time.Time) MeterSample {
 	s := MeterSample{Meter: m.index, At: at}
 	hz := float64(r.Frequency) / float64(physic.Hertz)
 	if hz < lowestHz || hz > highestHz {
@@ -212,12 +259,12 @@ func (m *meter) convert(r ade7953.Measurement, at time.Time) MeterSample {
 	}
 	for _, o := range m.outlets {
 		l := r.A
-		if o.inputB {
+		if o.input == 1 {
 			l = r.B
 		}
 		wh, since := o.energy.book(l.Energy, at)
 		s.Outlets = append(s.Outlets, OutletSample{
-			N: o.n, W: watts(l.Power), VA: watts(l.Apparent), Var: watts(l.Reactive),
+			N: o.n, Supply: o.supply, W: watts(l.Power), VA: watts(l.Apparent), Var: watts(l.Reactive),
 			A: float64(l.Current) / float64(physic.Ampere), V: float64(r.Voltage) / float64(physic.Volt),
 			PF: l.PowerFactor, Hz: hz, EnergyWh: wh, Since: since,
 			Raw: Codes{W: l.Raw.WATT, VA: l.Raw.VA, Var: l.Raw.VAR, A: l.Raw.IRMS, V: r.RawV, Energy: l.Energy},

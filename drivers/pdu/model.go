@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"rackagent/drivers/chip/ade7953"
 	"rackagent/drivers/chip/at24"
 )
 
@@ -19,25 +18,38 @@ type Model struct {
 	Name         string // as the configuration names it
 	Manufacturer string // as the board's memory says
 	Product      string // as the board's memory says
+	DC           bool   // direct current: no apparent power, no power factor, no frequency
 	NominalV     float64
 	Settling     time.Duration // of the meters after a change of load
 	Outlets      []Outlet      // outlet N at N-1
+	Supplies     []Supply      // supply banks with a meter for all their outlets together
 
-	mux     uint16 // 0: none
-	relays  uint16
+	muxes   []muxSpec
+	banks   []bankSpec
 	eeprom  *eeprom // nil: the board has no memory
 	sensors []place
 	meters  []meterSpec
 }
 
-// Addresses lists the addresses that a PDU of this model takes on its bus, sorted. Chips behind its mux are not among
+// Supply is a supply bank with a meter of its own.
+type Supply struct {
+	Bank   string
+	Meter  int     // counted from 0
+	NoiseW float64 // what the meter shows with nothing plugged in
+
+	input int
+}
+
+// Addresses lists the addresses that a PDU of this model takes on its bus, sorted. Chips behind its muxes are not among
 // them: they answer only while their channel is open.
 func (m *Model) Addresses() []uint16 {
-	taken := []uint16{m.relays}
-	if m.mux != 0 {
-		taken = append(taken, m.mux)
-	}
 	var places []place
+	for _, x := range m.muxes {
+		places = append(places, place{addr: x.addr, mux: upstream})
+	}
+	for _, b := range m.banks {
+		places = append(places, b.place)
+	}
 	if m.eeprom != nil {
 		places = append(places, m.eeprom.place)
 	}
@@ -45,8 +57,9 @@ func (m *Model) Addresses() []uint16 {
 	for _, s := range m.meters {
 		places = append(places, s.place)
 	}
+	var taken []uint16
 	for _, p := range places {
-		if p.channel == upstream {
+		if p.mux == upstream {
 			taken = append(taken, p.addr)
 		}
 	}
@@ -65,20 +78,23 @@ type Outlet struct {
 	NoiseW     float64 // what the meter shows with nothing plugged in
 	Metered    bool
 	Meter      int // the meter it hangs on, counted from 0; means nothing unless Metered
+	RelayBank  int // the relay bank it hangs on, counted from 0
 
-	inputB     bool   // channel B of the meter
-	relay      uint16 // its bit in the expander's words
+	input      int    // of the meter
+	relay      uint16 // its bit in the relay bank's words
 	activeHigh bool   // the level that energises the coil
 	contact    contact
 }
 
 // contact says what a relay's contact does when its coil is energised. A relay that is not latching falls back to
-// the other position when the coil loses its supply.
+// the other position when the coil loses its supply. A hot-swap switch has no position at rest: it stays as it is
+// while the bus it switches is alive.
 type contact string
 
 const (
 	normallyOpen   contact = "no" // closes when energised
 	normallyClosed contact = "nc" // opens when energised
+	hotSwap        contact = "hot-swap"
 )
 
 // ClosedAtRest tells what the outlet does without the controller's supply.
@@ -87,29 +103,45 @@ func (o Outlet) ClosedAtRest() bool { return o.contact == normallyClosed }
 // place is where a chip is found.
 type place struct {
 	addr    uint16
-	channel int // of the mux; upstream: before it
+	mux     int // counted from 0; upstream: before all of them
+	channel int // of that mux
 }
 
 const upstream = -1
+
+type muxSpec struct {
+	addr uint16
+	part string
+}
 
 type eeprom struct {
 	place
 	part at24.Part
 }
 
-type meterSpec struct {
-	place
-	opts ade7953.Opts // without a name
-}
-
-// direction is the word that makes every relay's pin an output and leaves the other pins inputs.
-func (m *Model) direction() uint16 {
+// direction is the word that makes every relay's pin of a bank an output and leaves the other pins inputs, where the
+// bank's part has such a thing.
+func (m *Model) direction(bank int) uint16 {
 	var relays uint16
-	for _, o := range m.Outlets {
+	for _, o := range m.on(bank) {
 		relays |= o.relay
 	}
-	return ^relays
+	return m.banks[bank].part.direction(relays)
 }
+
+// on lists the outlets of a relay bank.
+func (m *Model) on(bank int) []Outlet {
+	var out []Outlet
+	for _, o := range m.Outlets {
+		if o.RelayBank == bank {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// RelayBanks is how many relay banks there are.
+func (m *Model) RelayBanks() int { return len(m.banks) }
 
 // Banks lists the names of the groups of outlets that hang on one feed each, sorted.
 func (m *Model) Banks() []string {

@@ -27,13 +27,13 @@ func TestAC8(t *testing.T) {
 	if got := m.Banks(); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("banks %v", got)
 	}
-	if d := m.direction(); d != 0xff00 {
+	if d := m.direction(0); d != 0xff00 {
 		t.Errorf("direction %04x", d)
 	}
 	for i, o := range m.Outlets {
 		want := Outlet{
 			N: i + 1, Bank: "a", RatingA: 16, Continuous: 1, NoiseW: 1, Metered: true, Meter: i / 2,
-			inputB: i%2 == 1, relay: 1 << i, activeHigh: true, contact: normallyOpen,
+			input: i % 2, relay: 1 << i, activeHigh: true, contact: normallyOpen,
 		}
 		if i >= 6 {
 			want.contact = normallyClosed
@@ -43,8 +43,8 @@ func TestAC8(t *testing.T) {
 		}
 	}
 	for i, s := range m.meters {
-		v, a := float64(s.opts.FullScaleV)/float64(physic.Volt), float64(s.opts.B.FullScaleI)/float64(physic.Ampere)
-		if s.place != (place{0x38, i}) || math.Abs(v-350.371) > 5e-4 || math.Abs(a-22.0971) > 5e-5 {
+		v, a := float64(s.ade.FullScaleV)/float64(physic.Volt), float64(s.ade.B.FullScaleI)/float64(physic.Ampere)
+		if s.place != (place{0x38, 0, i}) || math.Abs(v-350.371) > 5e-4 || math.Abs(a-22.0971) > 5e-5 {
 			t.Errorf("meter %d at %+v: %v V, %v A", i, s.place, v, a)
 		}
 	}
@@ -65,13 +65,13 @@ func TestAnotherModel(t *testing.T) {
 	if got := m.Banks(); !slices.Equal(got, []string{"left", "right"}) {
 		t.Errorf("banks %v", got)
 	}
-	if d := m.direction(); d != 0x7ef7 {
+	if d := m.direction(0); d != 0x7ef7 {
 		t.Errorf("direction %04x", d)
 	}
-	if m.Outlets[2].Metered || !m.Outlets[1].Metered || !m.Outlets[0].inputB {
+	if m.Outlets[2].Metered || !m.Outlets[1].Metered || m.Outlets[0].input != 1 {
 		t.Errorf("%+v", m.Outlets)
 	}
-	if m.mux != 0 || m.meters[0].channel != upstream || m.eeprom.part != "at24c64" {
+	if len(m.muxes) != 0 || m.meters[0].mux != upstream || m.eeprom.part != "at24c64" {
 		t.Errorf("%+v", m)
 	}
 }
@@ -110,16 +110,29 @@ func TestMistakes(t *testing.T) {
 		"no model":               {"model: ac8", "model: AC8", "model", "model: AC8", "not a name", false},
 		"no manufacturer":        {"manufacturer: Rackagent", "manufacturer: ''", "manufacturer", "manufacturer:", "missing", false},
 		"no product":             {"product: AC8", "product: ''", "product", "product:", "missing", false},
-		"voltage":                {"nominal_v: 230", "nominal_v: 12", "nominal_v", "nominal_v: 12", "outside", false},
+		"voltage":                {"nominal_v: 230", "nominal_v: 12", "nominal_v", "nominal_v: 12", "outside", true},
 		"not a number":           {"nominal_v: 230", "nominal_v: .nan", "nominal_v", "nominal_v: .nan", "outside", true},
 		"settling":               {"settling_ms: 300", "settling_ms: 20", "settling_ms", "settling_ms: 20", "outside", false},
-		"mux address":            {"mux: {address: 0x70}", "mux: {address: 0x20}", "buses.mux.address", "mux: {address: 0x20}", "outside", false},
-		"no mux":                 {"  mux: {address: 0x70}\n", "", "meters[0].channel", "{channel: 0,", "no buses.mux", true},
-		"no relays":              {"  relays: {address: 0x20}\n", "", "buses.relays", "mux: {", "missing", false},
-		"relays behind the mux":  {"relays: {address: 0x20}", "relays: {address: 0x20, channel: 1}", "buses.relays.channel", "relays: {", "upstream", false},
-		"channel 8":              {"{channel: 3,", "{channel: 8,", "meters[3].channel", "{channel: 8,", "outside", false},
-		"two meters on one":      {"{channel: 1,", "{channel: 0,", "meters[1]", "", "taken by meters[0]", true},
-		"meter before the mux":   {"{channel: 1, ", "{", "meters[1]", "", "taken by meters[0]", true},
+		"mux address":            {"pca9548, address: 0x70}", "pca9548, address: 0x20}", "buses.muxes[0].address", "pca9548, address: 0x20}", "outside", false},
+		"mux part":               {"part: pca9548", "part: pca9547", "buses.muxes[0].part", "part: pca9547", "none of", false},
+		"no mux":                 {"  muxes:\n    - {part: pca9548, address: 0x70}\n", "", "meters[0].channel", "channel: 0,", "no mux 0", true},
+		"no relays":              {"  relays:\n    - {part: tca9555, address: 0x20}\n", "", "outlets[0].relays", "relay: 0,", "there are 0 in buses.relays", true},
+		"relays behind the mux":  {"tca9555, address: 0x20}", "tca9555, address: 0x20, channel: 1}", "", "tca9555", `unknown field "channel"`, false},
+		"relay part":             {"part: tca9555", "part: tca6416", "buses.relays[0].part", "part: tca6416", "none of", false},
+		"relays of nothing":      {"part: tca9555, address: 0x20}", "part: tca9555, address: 0x20}\n    - {address: 0x21}", "buses.relays[1]", "0x21", "no outlet", true},
+		"no such relays":         {"relay: 0,", "relays: 1, relay: 0,", "outlets[0].relays", "relays: 1", "there are 1", true},
+		"no such mux":            {"channel: 3,", "mux: 1, channel: 3,", "meters[3].channel", "mux: 1", "no mux 1", true},
+		"mux without channel":    {"{address: 0x48}", "{address: 0x48, mux: 0}", "buses.temperatures[0].mux", "mux: 0", "channel", true},
+		"current":                {"nominal_v: 230", "nominal_v: 230\ncurrent: three", "current", "three", "none of", false},
+		"dc at mains voltage":    {"nominal_v: 230", "nominal_v: 230\ncurrent: dc", "nominal_v", "230", "outside", true},
+		"meter part":             {"part: ade7953", "part: ade7954", "meters[0].part", "ade7954", "none of", false},
+		"operation of a meter":   {"relay: 0, active: high, contact: \"no\", on_controller_power_loss: open", "operation: true, on_controller_power_loss: unchanged", "outlets[0].operation", "operation", "no hot-swap part", true},
+		"relay and operation":    {"relay: 0,", "relay: 0, operation: true,", "outlets[0].operation", "operation", "has no relay", false},
+		"supply of nothing":      {"outlets:\n", "supplies:\n  - {bank: b, meter: 0, input: a, noise_w: 1}\noutlets:\n", "supplies[0].bank", "bank: b", "no outlet is in bank", true},
+		"supply of metered ones": {"outlets:\n", "supplies:\n  - {bank: a, meter: 0, input: a, noise_w: 1}\noutlets:\n", "supplies[0].bank", "bank: a", "outlet 1 has a meter of its own", true},
+		"channel 8":              {"channel: 3,", "channel: 8,", "meters[3].channel", "channel: 8,", "outside", false},
+		"two meters on one":      {"channel: 1,", "channel: 0,", "meters[1]", "", "taken by meters[0]", true},
+		"meter before the mux":   {"channel: 1, ", "", "meters[1]", "", "taken by meters[0]", true},
 		"memory part":            {"part: at24c02", "part: 24c02", "buses.fru.part", "part: 24c02", "none of", false},
 		"memory address of part": {"{address: 0x50, part: at24c02}", "{address: 0x51, part: at24c04}", "buses.fru.address", "0x51", "at24c04", true},
 		"two sensors at one":     {"- {address: 0x48}", "- {address: 0x48}\n    - {address: 0x48}", "buses.temperatures[1]", "", "taken by buses.temperatures[0]", true},
@@ -132,10 +145,10 @@ func TestMistakes(t *testing.T) {
 		"two outlets on a bit":   {"relay: 1,", "relay: 0,", "outlets[1].relay", "input: b, relay: 0", "bit 0 is taken by outlet 1", true},
 		"bit 16":                 {"relay: 7,", "relay: 16,", "outlets[7].relay", "relay: 16", "outside", false},
 		"no relay":               {"relay: 0, ", "", "outlets[0].relay", "", "missing", false},
-		"two outlets on a meter": {"input: b, relay: 1", "input: a, relay: 1", "outlets[1].input", "relay: 1,", "taken by outlet 1", true},
+		"two outlets on a meter": {"input: b, relay: 1", "input: a, relay: 1", "outlets[1].input", "relay: 1,", "taken by outlets[0]", true},
 		"meter 4":                {"meter: 3, input: b", "meter: 4, input: b", "outlets[7].meter", "meter: 4", "there are 4 meters", true},
 		"input without a meter":  {"meter: 0, input: b", "input: b", "outlets[1].input", "{bank: a, input: b", "no meter", false},
-		"meter without an input": {"input: b, relay: 1", "relay: 1", "outlets[1].input", "", `"" is none of`, false},
+		"meter without an input": {"input: b, relay: 1", "relay: 1", "outlets[1].input", "", `"" is none of`, true},
 		"polarity":               {"active: high", "active: up", "outlets[0].active", "active: up", "none of", false},
 		"contact":                {`contact: "nc"`, "contact: co", "outlets[6].contact", "contact: co", "none of", false},
 		"opens or closes":        {`"no", on_controller_power_loss: open`, `"no", on_controller_power_loss: closed`, "outlets[0].on_controller_power_loss", "relay: 0,", `contact "no" is open`, true},
@@ -182,7 +195,7 @@ func TestEmptyAndDoubleFiles(t *testing.T) {
 	ac8 := string(modelData(t, "models/ac8.yaml"))
 	for name, data := range map[string]string{
 		"empty": "", "comment": "# nothing\n", "two documents": ac8 + "\n---\n" + ac8, "not YAML": "model: [", "a list": "- model: x",
-		"17 outlets": ac8 + strings.Repeat("  - {bank: a, relay: 9, active: high, contact: nc, on_controller_power_loss: closed, rating_a: 16, noise_w: 1}\n", 9),
+		"49 outlets": ac8 + strings.Repeat("  - {bank: a, relay: 9, active: high, contact: nc, on_controller_power_loss: closed, rating_a: 16, noise_w: 1}\n", 41),
 		"no outlets": ac8[:strings.Index(ac8, "outlets:")],
 	} {
 		if m, err := ParseModel("x.yaml", []byte(data)); err == nil || m != nil {

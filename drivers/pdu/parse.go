@@ -22,36 +22,60 @@ type modelFile struct {
 	Model        string        `yaml:"model"`
 	Manufacturer string        `yaml:"manufacturer"`
 	Product      string        `yaml:"product"`
+	Current      string        `yaml:"current"` // "ac" or "dc"; empty: ac
 	NominalV     float64       `yaml:"nominal_v"`
 	SettlingMS   int           `yaml:"settling_ms"`
 	Buses        busesEntry    `yaml:"buses"`
 	Meters       []meterEntry  `yaml:"meters"`
+	Supplies     []supplyEntry `yaml:"supplies"`
 	Outlets      []outletEntry `yaml:"outlets"`
 }
 
 type busesEntry struct {
-	Mux          *placeEntry  `yaml:"mux"`
-	Relays       *placeEntry  `yaml:"relays"`
+	Muxes        []muxEntry   `yaml:"muxes"`
+	Relays       []relayEntry `yaml:"relays"`
 	FRU          *fruEntry    `yaml:"fru"`
 	Temperatures []placeEntry `yaml:"temperatures"`
 }
 
+type muxEntry struct {
+	Part    string `yaml:"part"`
+	Address int    `yaml:"address"`
+}
+
+type relayEntry struct {
+	Part    string `yaml:"part"`
+	Address int    `yaml:"address"`
+}
+
+// placeEntry is where a chip sits: on the upstream segment, or behind a channel of a mux (the first one, unless it
+// says which).
 type placeEntry struct {
 	Address int  `yaml:"address"`
+	Mux     *int `yaml:"mux"`
 	Channel *int `yaml:"channel"`
 }
 
 type fruEntry struct {
 	Address int    `yaml:"address"`
+	Mux     *int   `yaml:"mux"`
 	Channel *int   `yaml:"channel"`
 	Part    string `yaml:"part"`
 }
 
+// meterEntry is one metering part with the keys of all parts; which of them a part takes is checked.
 type meterEntry struct {
-	Channel *int       `yaml:"channel"`
-	Divider float64    `yaml:"divider"`
-	A       inputEntry `yaml:"a"`
-	B       inputEntry `yaml:"b"`
+	Part    string      `yaml:"part"`
+	Address *int        `yaml:"address"`
+	Mux     *int        `yaml:"mux"`
+	Channel *int        `yaml:"channel"`
+	Divider float64     `yaml:"divider"`
+	A       *inputEntry `yaml:"a"`
+	B       *inputEntry `yaml:"b"`
+	// Hot-swap parts.
+	ShuntOhm float64 `yaml:"shunt_ohm"`
+	RangeV   int     `yaml:"range_v"`
+	RangeMV  int     `yaml:"range_mv"`
 }
 
 type inputEntry struct {
@@ -59,11 +83,21 @@ type inputEntry struct {
 	Gain     int     `yaml:"gain"`
 }
 
+// supplyEntry is a supply bank with a meter for all its outlets.
+type supplyEntry struct {
+	Bank   string  `yaml:"bank"`
+	Meter  *int    `yaml:"meter"`
+	Input  string  `yaml:"input"`
+	NoiseW float64 `yaml:"noise_w"`
+}
+
 type outletEntry struct {
 	Bank      string  `yaml:"bank"`
 	Meter     *int    `yaml:"meter"`
 	Input     string  `yaml:"input"`
-	Relay     *int    `yaml:"relay"`
+	Relays    int     `yaml:"relays"`    // place in buses.relays, counted from 0
+	Relay     *int    `yaml:"relay"`     // bit of that part
+	Operation bool    `yaml:"operation"` // switched by its hot-swap meter instead of a relay
 	Active    string  `yaml:"active"`
 	Contact   string  `yaml:"contact"`
 	PowerLoss string  `yaml:"on_controller_power_loss"`
@@ -144,51 +178,97 @@ func line(tree *ast.File, key string) int {
 // model builds the model of a file without mistakes.
 func (f *modelFile) model() *Model {
 	m := &Model{
-		Name: f.Model, Manufacturer: f.Manufacturer, Product: f.Product,
+		Name: f.Model, Manufacturer: f.Manufacturer, Product: f.Product, DC: f.Current == currentDC,
 		NominalV: f.NominalV, Settling: time.Duration(f.SettlingMS) * time.Millisecond,
-		relays: uint16(f.Buses.Relays.Address),
 	}
-	if f.Buses.Mux != nil {
-		m.mux = uint16(f.Buses.Mux.Address)
+	for _, e := range f.Buses.Muxes {
+		m.muxes = append(m.muxes, muxSpec{uint16(e.Address), e.part()})
+	}
+	for _, e := range f.Buses.Relays {
+		m.banks = append(m.banks, bankSpec{place: placeAt(e.Address, nil, nil), part: relayParts()[e.part()]})
 	}
 	if e := f.Buses.FRU; e != nil {
-		m.eeprom = &eeprom{place: placeAt(e.Address, e.Channel), part: at24.Part(e.Part)}
+		m.eeprom = &eeprom{place: placeAt(e.Address, e.Mux, e.Channel), part: at24.Part(e.Part)}
 	}
 	for _, e := range f.Buses.Temperatures {
-		m.sensors = append(m.sensors, placeAt(e.Address, e.Channel))
+		m.sensors = append(m.sensors, placeAt(e.Address, e.Mux, e.Channel))
 	}
 	for _, e := range f.Meters {
-		m.meters = append(m.meters, meterSpec{place: placeAt(ade7953.Address, e.Channel), opts: e.opts()})
+		m.meters = append(m.meters, e.spec())
+	}
+	for _, e := range f.Supplies {
+		m.Supplies = append(m.Supplies, Supply{Bank: e.Bank, Meter: *e.Meter, NoiseW: e.NoiseW, input: inputOf(e.Input)})
 	}
 	for i, e := range f.Outlets {
-		m.Outlets = append(m.Outlets, e.outlet(i+1))
+		m.Outlets = append(m.Outlets, m.outlet(i+1, e))
 	}
 	return m
 }
 
-func placeAt(addr int, channel *int) place {
-	p := place{addr: uint16(addr), channel: upstream}
+func placeAt(addr int, mux, channel *int) place {
+	p := place{addr: uint16(addr), mux: upstream}
 	if channel != nil {
-		p.channel = *channel
+		p.mux, p.channel = 0, *channel
+		if mux != nil {
+			p.mux = *mux
+		}
 	}
 	return p
 }
 
-func (e meterEntry) opts() ade7953.Opts {
-	input := func(i inputEntry) ade7953.Channel {
-		return ade7953.Channel{FullScaleI: ade7953.FullScaleCurrent(i.Gain, i.ShuntOhm), Gain: i.Gain}
+func (e muxEntry) part() string { return or(e.Part, "pca9548") }
+
+func (e relayEntry) part() string { return or(e.Part, "tca9555") }
+
+func (e meterEntry) part() string { return or(e.Part, partADE) }
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
 	}
-	return ade7953.Opts{FullScaleV: ade7953.FullScaleVoltage(e.Divider), A: input(e.A), B: input(e.B)}
+	return s
 }
 
-func (e outletEntry) outlet(n int) Outlet {
+func inputOf(s string) int {
+	if s == inputB {
+		return 1
+	}
+	return 0
+}
+
+// address is where the part sits; an ADE7953 has one address only.
+func (e meterEntry) address() int {
+	if e.Address == nil {
+		return ade7953.Address
+	}
+	return *e.Address
+}
+
+func (e meterEntry) spec() meterSpec {
+	s := meterSpec{place: placeAt(e.address(), e.Mux, e.Channel)}
+	if e.part() == partADE {
+		input := func(i *inputEntry) ade7953.Channel {
+			return ade7953.Channel{FullScaleI: ade7953.FullScaleCurrent(i.Gain, i.ShuntOhm), Gain: i.Gain}
+		}
+		s.ade = &ade7953.Opts{FullScaleV: ade7953.FullScaleVoltage(e.Divider), A: input(e.A), B: input(e.B)}
+	}
+	return s
+}
+
+func (m *Model) outlet(n int, e outletEntry) Outlet {
 	o := Outlet{
 		N: n, Bank: e.Bank, RatingA: e.RatingA, Continuous: continuousOf(e), NoiseW: e.NoiseW, Metered: e.Meter != nil,
-		inputB: e.Input == inputB, relay: 1 << *e.Relay, activeHigh: e.Active == activeHigh, contact: contact(e.Contact),
+		RelayBank: e.Relays, input: inputOf(e.Input), contact: contact(e.Contact), activeHigh: e.Active == activeHigh,
 	}
 	if e.Meter != nil {
 		o.Meter = *e.Meter
 	}
+	if e.Operation {
+		o.contact, o.activeHigh, o.relay, o.RelayBank = hotSwap, true, 1, len(m.banks)
+		m.banks = append(m.banks, m.meters[o.Meter].operation())
+		return o
+	}
+	o.relay = 1 << *e.Relay
 	return o
 }
 

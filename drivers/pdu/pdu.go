@@ -8,8 +8,6 @@ import (
 
 	"rackagent/drivers"
 	"rackagent/drivers/chip/at24"
-	"rackagent/drivers/chip/pca9548"
-	"rackagent/drivers/chip/tca9555"
 	"rackagent/drivers/chip/tmp75"
 	"rackagent/drivers/fru"
 	"rackagent/drivers/i2cbus"
@@ -25,11 +23,9 @@ type Opts struct {
 type PDU struct {
 	name    string
 	model   *Model
-	act     i2cbus.Conn
-	poll    i2cbus.Conn
-	relays  tca9555.Opts
+	banks   []*bank
 	memory  *at24.Dev // nil: none
-	meters  []*meter
+	meters  []meter
 	sensors []*sensor
 
 	// wrong is set while the board's memory names another product than the model: its bits are other outlets.
@@ -42,44 +38,43 @@ func New(poll, act i2cbus.Conn, o Opts) (*PDU, error) {
 	if poll == nil || act == nil || o.Model == nil {
 		return nil, fmt.Errorf("pdu %q: a handle or the model is missing", o.Name)
 	}
-	p := &PDU{
-		name: o.Name, model: o.Model, act: act, poll: poll,
-		relays: tca9555.Opts{Name: o.Name + " relays", Addr: o.Model.relays},
-	}
-	if _, err := tca9555.New(act, p.relays); err != nil {
-		return nil, err
-	}
-	conn, err := p.segments()
+	w, err := newWiring(poll, act, o)
 	if err != nil {
 		return nil, err
 	}
-	return p, errors.Join(p.addMemory(conn), p.addMeters(conn), p.addSensors(conn))
+	p := &PDU{name: o.Name, model: o.Model}
+	return p, errors.Join(p.addBanks(w), p.addMemory(w), p.addMeters(w), p.addSensors(w))
 }
 
-// segments gives the way from a channel number to its handle. All channels share one mux, whose doubt about what
-// is selected is shared with it.
-func (p *PDU) segments() (func(place) (i2cbus.Conn, error), error) {
-	var mux *pca9548.Dev
-	if p.model.mux != 0 {
+// addBanks gives every relay bank its two ways to the bus and lets its part check where it is.
+func (p *PDU) addBanks(w *wiring) error {
+	for i, spec := range p.model.banks {
+		name := p.name + " relays"
+		if len(p.model.banks) > 1 {
+			name = fmt.Sprintf("%s relays %d", p.name, i+1)
+		}
+		b := &bank{spec: spec, name: name}
 		var err error
-		if mux, err = pca9548.New(p.poll, pca9548.Opts{Name: p.name + " mux", Addr: p.model.mux}); err != nil {
-			return nil, err
+		if b.poll, err = w.polling(spec.place); err != nil {
+			return err
 		}
+		if b.act, err = w.acting(spec.place); err != nil {
+			return err
+		}
+		if _, err := b.chip(b.act); err != nil {
+			return err
+		}
+		p.banks = append(p.banks, b)
 	}
-	return func(at place) (i2cbus.Conn, error) {
-		if at.channel == upstream {
-			return p.poll, nil
-		}
-		return mux.Port(at.channel)
-	}, nil
+	return nil
 }
 
-func (p *PDU) addMemory(conn func(place) (i2cbus.Conn, error)) error {
+func (p *PDU) addMemory(w *wiring) error {
 	e := p.model.eeprom
 	if e == nil {
 		return nil
 	}
-	bus, err := conn(e.place)
+	bus, err := w.polling(e.place)
 	if err != nil {
 		return err
 	}
@@ -87,21 +82,24 @@ func (p *PDU) addMemory(conn func(place) (i2cbus.Conn, error)) error {
 	return err
 }
 
-func (p *PDU) addMeters(conn func(place) (i2cbus.Conn, error)) error {
+func (p *PDU) addMeters(w *wiring) error {
 	for i, spec := range p.model.meters {
-		bus, err := conn(spec.place)
+		bus, err := w.polling(spec.place)
 		if err != nil {
 			return err
 		}
-		spec.opts.Name = fmt.Sprintf("%s meter %d", p.name, i)
-		p.meters = append(p.meters, newMeter(bus, spec.opts, p.model, i))
+		m, err := spec.meter(bus, fmt.Sprintf("%s meter %d", p.name, i), p.model, i)
+		if err != nil {
+			return err
+		}
+		p.meters = append(p.meters, m)
 	}
 	return nil
 }
 
-func (p *PDU) addSensors(conn func(place) (i2cbus.Conn, error)) error {
+func (p *PDU) addSensors(w *wiring) error {
 	for i, at := range p.model.sensors {
-		bus, err := conn(at)
+		bus, err := w.polling(at)
 		if err != nil {
 			return err
 		}

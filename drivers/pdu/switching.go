@@ -10,7 +10,6 @@ import (
 
 	"rackagent/drivers"
 	"rackagent/drivers/chip"
-	"rackagent/drivers/chip/tca9555"
 )
 
 // Switched says what became of one write to the relay bank. It is meaningful beside an error too.
@@ -45,39 +44,43 @@ func (p *PDU) turn(ctx context.Context, op string, n int, closed bool) (Switched
 	if n < 1 || n > len(p.model.Outlets) {
 		return s, p.fail(op, drivers.Unsupported, fmt.Errorf("there are %d outlets", len(p.model.Outlets)))
 	}
-	err := p.job(ctx, op, func(part *tca9555.Dev, last func() error) error {
+	o := p.model.Outlets[n-1]
+	err := p.job(ctx, op, o.RelayBank, func(part relayChip, last func() error) error {
 		w, err := words(ctx, part)
 		if err != nil {
 			return err
 		}
-		if fault, reason := p.model.judge(w); fault != drivers.None {
+		if fault, reason := p.model.judge(o.RelayBank, w); fault != drivers.None {
 			return p.fail(op, fault, errors.New(reason))
 		}
 		if err := last(); err != nil {
 			return err
 		}
-		done, err := part.WriteLatch(context.WithoutCancel(ctx), p.model.Outlets[n-1].set(w.Latch, closed))
+		done, err := part.WriteLatch(context.WithoutCancel(ctx), o.set(w.Latch, closed))
 		s = switched(w.Latch, done, err)
 		return err
 	})
 	return s, err
 }
 
-// Adopt takes a bank that is out of control back under control: it writes the whole latch, reads it back, and only
+// Adopt takes a bank, counted from 0, that is out of control back under control: it writes the whole latch, reads it back, and only
 // then makes the relays' pins outputs. The words come from Standing and were recorded before; a direction that is
 // not the model's is refused, and so is a bank whose direction does not read all inputs any more.
-func (p *PDU) Adopt(ctx context.Context, latch, direction uint16) (Adopted, error) {
+func (p *PDU) Adopt(ctx context.Context, bank int, latch, direction uint16) (Adopted, error) {
 	const op = "adopt the bank"
 	var a Adopted
-	if want := p.model.direction(); direction != want {
+	if _, err := p.bankAt(op, bank); err != nil {
+		return a, err
+	}
+	if want := p.model.direction(bank); direction != want {
 		return a, p.fail(op, drivers.Unsupported, fmt.Errorf("direction %04x is not the model's %04x", direction, want))
 	}
-	err := p.job(ctx, op, func(part *tca9555.Dev, last func() error) error {
+	err := p.job(ctx, op, bank, func(part relayChip, last func() error) error {
 		w, err := words(ctx, part)
 		if err != nil {
 			return err
 		}
-		if fault, reason := p.model.judge(w); fault == drivers.None {
+		if fault, reason := p.model.judge(bank, w); fault == drivers.None {
 			return p.fail(op, drivers.Foreign, errors.New("the bank is under control already"))
 		} else if fault != drivers.OutOfControl {
 			return p.fail(op, fault, errors.New(reason))
@@ -102,7 +105,11 @@ func (p *PDU) Adopt(ctx context.Context, latch, direction uint16) (Adopted, erro
 // job runs a switching job on the act handle. Up to the call of last the end of ctx stops it; from then on its
 // transfers no longer hang on ctx, because a write without its read-back would leave the outcome open. last fails
 // when ctx has ended already: then nothing may be written.
-func (p *PDU) job(ctx context.Context, op string, run func(part *tca9555.Dev, last func() error) error) error {
+func (p *PDU) job(ctx context.Context, op string, bank int, run func(part relayChip, last func() error) error) error {
+	b, err := p.bankAt(op, bank)
+	if err != nil {
+		return err
+	}
 	if p.wrong.Load() {
 		return p.fail(op, drivers.WrongDevice, errors.New("the board's memory names another product"))
 	}
@@ -116,8 +123,8 @@ func (p *PDU) job(ctx context.Context, op string, run func(part *tca9555.Dev, la
 		}
 		return nil
 	}
-	return p.act.Do(detached, func(tx i2c.Bus) error {
-		part, err := tca9555.New(tx, p.relays)
+	return b.act.Do(detached, func(tx i2c.Bus) error {
+		part, err := b.chip(tx)
 		if err != nil {
 			return err
 		}
@@ -127,7 +134,7 @@ func (p *PDU) job(ctx context.Context, op string, run func(part *tca9555.Dev, la
 
 // words reads the bank for a write that depends on it: the latch twice, since no checksum guards the wire and a
 // bit read wrongly would be written back into another outlet's relay.
-func words(ctx context.Context, part *tca9555.Dev) (chip.Words, error) {
+func words(ctx context.Context, part relayChip) (chip.Words, error) {
 	w, err := part.Read(ctx)
 	if err != nil {
 		return w, err
@@ -138,7 +145,7 @@ func words(ctx context.Context, part *tca9555.Dev) (chip.Words, error) {
 	}
 	if again != w.Latch {
 		return w, &drivers.Error{
-			Op: "read", Device: part.String(), Reg: "Output Port 0", Fault: drivers.Corrupt,
+			Op: "read", Device: part.String(), Reg: "latch", Fault: drivers.Corrupt,
 			Err: fmt.Errorf("%04x, then %04x", w.Latch, again),
 		}
 	}

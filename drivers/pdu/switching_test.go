@@ -186,7 +186,7 @@ func TestAdopt(t *testing.T) {
 	b := newBoard()
 	b.brownOut()
 	p := ac8(t, b)
-	s, err := p.Bank(t.Context())
+	s, err := p.Bank(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestAdopt(t *testing.T) {
 		}
 		return nil
 	}
-	a, err := p.Adopt(t.Context(), latch, direction)
+	a, err := p.Adopt(t.Context(), 0, latch, direction)
 	if err != nil || !slices.Equal(order, []byte{latchReg, directionReg}) {
 		t.Fatalf("%+v, %v, order % x", a, err, order)
 	}
@@ -208,7 +208,7 @@ func TestAdopt(t *testing.T) {
 	if a.Latch.Confirmed.IsZero() || a.Direction.Taken.Before(a.Latch.Confirmed) || a.Direction.Confirmed.IsZero() {
 		t.Errorf("%+v", a)
 	}
-	after, err := p.Bank(t.Context())
+	after, err := p.Bank(t.Context(), 0)
 	if err != nil || !after.Controlled || !slices.Equal(after.Closed, s.Closed) {
 		t.Errorf("%+v, %v", after, err)
 	}
@@ -229,7 +229,7 @@ func TestAdoptRefuses(t *testing.T) {
 		b := newBoard()
 		c.change(b)
 		direction := b.words[directionReg]
-		a, err := ac8(t, b).Adopt(t.Context(), 0xff00, c.direction)
+		a, err := ac8(t, b).Adopt(t.Context(), 0, 0xff00, c.direction)
 		if drivers.FaultOf(err) != c.fault || a != (Adopted{}) || len(b.writes) != 0 || b.words[directionReg] != direction {
 			t.Errorf("%s: %+v, %v", name, a, err)
 		}
@@ -248,7 +248,7 @@ func TestAdoptInterrupted(t *testing.T) {
 			} else {
 				b.before = failing(at, drivers.Timeout)
 			}
-			a, err := ac8(t, b).Adopt(t.Context(), latch, 0xff00)
+			a, err := ac8(t, b).Adopt(t.Context(), 0, latch, 0xff00)
 			if b.words[directionReg] != 0xffff && (b.words[latchReg] != latch || a.Latch.Confirmed.IsZero() || a.Direction.Taken.IsZero()) {
 				t.Errorf("failure at %d: outputs over latch %04x: %+v, %v", at, b.words[latchReg], a, err)
 			}
@@ -273,7 +273,7 @@ func TestAdoptStopsBetweenItsWrites(t *testing.T) {
 		}
 		return nil
 	}
-	a, err := ac8(t, b).Adopt(ctx, 0xff00, 0xff00)
+	a, err := ac8(t, b).Adopt(ctx, 0, 0xff00, 0xff00)
 	if !errors.Is(err, context.Canceled) || a.Latch.Confirmed.IsZero() || a.Direction != (Switched{}) || b.words[directionReg] != 0xffff {
 		t.Errorf("%+v, %v, direction %04x", a, err, b.words[directionReg])
 	}

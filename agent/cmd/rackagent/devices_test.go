@@ -52,7 +52,7 @@ func TestDevices(t *testing.T) {
 	}))
 	var found devicesFound
 	s := r.looks(t, nil, "--json")
-	if err := json.Unmarshal([]byte(s.out), &found); err != nil || len(found.PDUs) != 1 || len(found.PDUs[0].Relays.Closed) != 8 {
+	if err := json.Unmarshal([]byte(s.out), &found); err != nil || len(found.PDUs) != 1 || len(found.PDUs[0].Relays) != 1 || len(found.PDUs[0].Relays[0].Closed) != 8 {
 		t.Errorf("%v\n%s", err, s.out)
 	}
 }

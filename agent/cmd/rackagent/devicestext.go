@@ -68,7 +68,12 @@ func (p pduFound) print(a *app) {
 		return
 	}
 	a.printf("    board:  %s\n", p.boardWords())
-	a.printf("    relays: %s\n", p.relayWords())
+	for _, b := range p.Relays {
+		a.printf("    relays: %s\n", b.words())
+	}
+	if p.RelayError != "" {
+		a.printf("    relays: not read: %s\n", p.RelayError)
+	}
 }
 
 func (p pduFound) boardWords() string {
@@ -88,15 +93,12 @@ func (p pduFound) boardWords() string {
 	}
 }
 
-func (p pduFound) relayWords() string {
-	if p.Relays == nil {
-		return "not read: " + p.RelayError
-	}
-	stand := fmt.Sprintf("closed %s; open %s (latch %s, direction %s)", numbersOf(p.Relays.Closed), numbersOf(p.Relays.Open), p.Relays.Latch, p.Relays.Direction)
-	if p.Relays.Controlled {
+func (b bankFound) words() string {
+	stand := fmt.Sprintf("closed %s; open %s (latch %s, direction %s)", numbersOf(b.Closed), numbersOf(b.Open), b.Latch, b.Direction)
+	if b.Controlled {
 		return "under control; " + stand
 	}
-	return "NOT under control, " + p.Relays.Reason + "; " + stand
+	return "NOT under control, " + b.Reason + "; " + stand
 }
 
 func numbersOf(outlets []int) string {

@@ -22,10 +22,10 @@ type pduFound struct {
 	Bus   string         `json:"bus"`
 	Board *drivers.Ident `json:"board"` // null: it did not say
 	// Expected is the configured serial; empty for identity: none.
-	Expected   string     `json:"expected_serial,omitempty"`
-	BoardError string     `json:"board_error,omitempty"`
-	Relays     *bankFound `json:"relays"` // null: not read
-	RelayError string     `json:"relay_error,omitempty"`
+	Expected   string      `json:"expected_serial,omitempty"`
+	BoardError string      `json:"board_error,omitempty"`
+	Relays     []bankFound `json:"relays"`                // the relay banks that answered; null: none
+	RelayError string      `json:"relay_error,omitempty"` // of the others
 }
 
 // bankFound is how a relay bank stands.
@@ -71,7 +71,9 @@ func (f *pduFound) read(ctx context.Context, hw hardware, c *config.Config) erro
 		return err
 	}
 	f.identify(ctx, p)
-	f.bank(ctx, p)
+	for i := range m.RelayBanks() {
+		f.bank(ctx, p, i)
+	}
 	return nil
 }
 
@@ -98,23 +100,24 @@ func (f *pduFound) identify(ctx context.Context, p *pdu.PDU) {
 	}
 }
 
-func (f *pduFound) bank(ctx context.Context, p *pdu.PDU) {
-	s, err := p.Bank(ctx)
+func (f *pduFound) bank(ctx context.Context, p *pdu.PDU, i int) {
+	s, err := p.Bank(ctx, i)
 	if err != nil {
 		f.RelayError = err.Error()
 		return
 	}
-	f.Relays = &bankFound{
+	found := bankFound{
 		Controlled: s.Controlled, Reason: s.Reason, Closed: []int{}, Open: []int{},
 		Latch: fmt.Sprintf("0x%04x", s.Latch), Direction: fmt.Sprintf("0x%04x", s.Direction),
 	}
 	for i, closed := range s.Closed {
 		if closed {
-			f.Relays.Closed = append(f.Relays.Closed, i+1)
+			found.Closed = append(found.Closed, s.Outlets[i])
 		} else {
-			f.Relays.Open = append(f.Relays.Open, i+1)
+			found.Open = append(found.Open, s.Outlets[i])
 		}
 	}
+	f.Relays = append(f.Relays, found)
 }
 
 // unwritable is the way to the relays that this program takes while it only looks: there is none.

@@ -5,18 +5,18 @@ func mutants() []mutant {
 	power, whole := "agent/power", "agent"
 	return []mutant{
 		{
-			"read-back of the latch removed", "drivers/chip/tca9555/tca9555.go",
+			"read-back of the latch removed", "drivers/chip/pins.go",
 			"	if got == word {\n", "	if got == word || true {\n",
 			[]string{"drivers/chip/tca9555", "drivers/pdu"},
 		},
 		{
 			"the latch is not what was just read", "drivers/pdu/switching.go",
-			"p.model.Outlets[n-1].set(w.Latch, closed)", "p.model.Outlets[n-1].set(0xffff, closed)",
+			"o.set(w.Latch, closed)", "o.set(0xffff, closed)",
 			[]string{"drivers/pdu", whole},
 		},
 		{
 			"a bank out of control is written to", "drivers/pdu/switching.go",
-			"		if fault, reason := p.model.judge(w); fault != drivers.None {\n", "		if fault, reason := p.model.judge(w); fault == drivers.Foreign {\n",
+			"		if fault, reason := p.model.judge(o.RelayBank, w); fault != drivers.None {\n", "		if fault, reason := p.model.judge(o.RelayBank, w); fault == drivers.Foreign {\n",
 			[]string{"drivers/pdu", whole},
 		},
 		{

@@ -126,7 +126,7 @@ type nodeYAML struct {
 type modelYAML struct {
 	SettlingMS float64 `yaml:"settling_ms"`
 	Buses      struct {
-		Relays struct {
+		Relays []struct {
 			Address uint16 `yaml:"address"`
 		} `yaml:"relays"`
 		FRU struct {
@@ -196,8 +196,11 @@ func (l *layout) addPDUs(c *configYAML, models map[string][]byte) error {
 			return fmt.Errorf("model %s: %w", p.Model, err)
 		}
 		u := &pdu{
-			name: p.Name, serial: p.Serial, noIdentity: p.Identity != "", bank: m.Buses.Relays.Address, fru: m.Buses.FRU.Address,
+			name: p.Name, serial: p.Serial, noIdentity: p.Identity != "", fru: m.Buses.FRU.Address,
 			settling: seconds(m.SettlingMS / 1000),
+		}
+		if len(m.Buses.Relays) > 0 {
+			u.bank = m.Buses.Relays[0].Address
 		}
 		for _, b := range c.Buses {
 			if b.Name == p.Bus {

@@ -1,0 +1,128 @@
+package power
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"rackagent/agent/rack"
+)
+
+// sharedLayout is the rig's PDU with its six miners on one meter for all of them, and none of their own.
+func sharedLayout() *rack.Layout {
+	l := demoLayout()
+	p := &l.PDUs[0]
+	p.Supplies = []rack.Supply{{ID: rack.MeterID{PDU: "pdu-a", N: 1}, Name: "a", NoiseW: 2}}
+	for i := range 6 {
+		p.Outlets[i].Metered, p.Outlets[i].Supply = false, 1
+	}
+	return l
+}
+
+func TestASharedMeterProvesByItsStep(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*rig)
+		op     rack.Op
+		state  rack.State
+		code   rack.Code
+		text   string
+	}{
+		{name: "cut", op: rack.OpCut, state: rack.StateSucceeded},
+		{
+			name: "welded looks like no load", op: rack.OpCut, state: rack.StatePartial, code: rack.CodeUnmetered, text: "no step",
+			change: func(r *rig) { r.welded[outlet(1)] = true },
+		},
+		{
+			name: "no load", op: rack.OpCut, state: rack.StatePartial, code: rack.CodeUnmetered, text: "no step",
+			change: func(r *rig) { r.loadW[outlet(1)] = 0 },
+		},
+		{
+			name: "a neighbour falls asleep at the same moment", op: rack.OpCut, state: rack.StatePartial, code: rack.CodeUnmetered, text: "no step",
+			change: func(r *rig) { r.after(10*time.Millisecond, func() { r.loadW[outlet(2)] = 50 }) },
+		},
+		{
+			name: "a neighbour swings", op: rack.OpCut, state: rack.StatePartial, code: rack.CodeUnmetered, text: "steady",
+			change: func(r *rig) {
+				for i := range 40 {
+					r.after(time.Duration(i)*500*time.Millisecond, func() { r.loadW[outlet(2)] = 3200 + 600*float64(i%2) })
+				}
+			},
+		},
+		{
+			name: "the load is larger than the node can be", op: rack.OpCut, state: rack.StatePartial, code: rack.CodeUnmetered, text: "no step",
+			change: func(r *rig) { r.loadW[outlet(1)] = 5000 },
+		},
+		{
+			name: "a firm outlet that has a meter falls instead", op: rack.OpCut, state: rack.StateFailed, code: rack.CodeWiringUnproven,
+			change: func(r *rig) { r.crossed[outlet(1)], r.crossed[outlet(8)] = outlet(8), outlet(1) },
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRigWith(t, sharedLayout(), nil)
+			r.run(5 * time.Second)
+			if c.change != nil {
+				c.change(r)
+			}
+			if c.name != "a neighbour falls asleep at the same moment" {
+				r.run(4 * time.Second)
+			}
+			r.must("c1", c.op, "outlet/pdu-a.1")
+			r.run(15 * time.Second)
+			o := r.expect("c1", c.state, c.code)
+			if !strings.Contains(o.Targets[0].Text, c.text) {
+				t.Errorf("text %q lacks %q", o.Targets[0].Text, c.text)
+			}
+			step := o.Targets[0].Steps[0]
+			if c.state == rack.StateSucceeded && (step.Settled == nil || step.Proof == nil || step.Proof.Meter != "pdu-a.a" || *step.Proof.BeforeW-*step.Proof.AfterW < 3100) {
+				t.Errorf("step %+v, proof %+v", step, step.Proof)
+			}
+			if c.state != rack.StateSucceeded && step.Settled != nil {
+				t.Error("settled without a proof")
+			}
+		})
+	}
+}
+
+func TestASharedMeterProvesAnEnergise(t *testing.T) {
+	r := newRigWith(t, sharedLayout(), nil)
+	r.run(5 * time.Second)
+	r.must("c1", rack.OpCut, "outlet/pdu-a.1")
+	r.run(45 * time.Second)
+	r.expect("c1", rack.StateSucceeded, "")
+	r.must("c2", rack.OpEnergise, "outlet/pdu-a.1")
+	r.run(15 * time.Second)
+	r.expect("c2", rack.StateSucceeded, "")
+
+	r.must("c3", rack.OpCut, "outlet/pdu-a.1")
+	r.run(45 * time.Second)
+	r.loadW[outlet(1)] = 0
+	r.must("c4", rack.OpEnergise, "outlet/pdu-a.1")
+	r.run(15 * time.Second)
+	r.expect("c4", rack.StatePartial, rack.CodeUnmetered)
+}
+
+func TestTwoStepsOnOneSharedMeterProveNothing(t *testing.T) {
+	r := newRigWith(t, sharedLayout(), nil)
+	r.run(5 * time.Second)
+	r.must("c1", rack.OpCut, "outlet/pdu-a.1")
+	r.must("c2", rack.OpCut, "outlet/pdu-a.2")
+	r.run(15 * time.Second)
+	for _, id := range []string{"c1", "c2"} {
+		if o := r.expect(id, rack.StatePartial, rack.CodeUnmetered); !strings.Contains(o.Targets[0].Text, "something else moved") {
+			t.Errorf("%s: %s", id, o.Targets[0].Text)
+		}
+	}
+}
+
+// A node on a shared meter is never proven off: it keeps its whole reservation.
+func TestASharedMeterFreesNoReservation(t *testing.T) {
+	r := newRigWith(t, sharedLayout(), nil)
+	r.run(5 * time.Second)
+	r.must("c1", rack.OpCut, "outlet/pdu-a.1")
+	r.run(15 * time.Second)
+	n, _ := r.layout.Node("asic-1")
+	if got := r.m.Snapshot(r.now).Reservation(n, r.now); got != 3400 {
+		t.Errorf("%.0f W are reserved", got)
+	}
+}

@@ -1,0 +1,86 @@
+package pdu
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+
+	"periph.io/x/conn/v3/i2c"
+
+	"rackagent/drivers"
+	"rackagent/drivers/chip"
+	"rackagent/drivers/chip/tca9555"
+	"rackagent/drivers/i2cbus"
+)
+
+// relayChip is the part that drives the relays of one bank. Its verbs promise what chip.Port.WriteBack does.
+type relayChip interface {
+	fmt.Stringer
+	Read(ctx context.Context) (chip.Words, error)
+	ReadLatch(ctx context.Context) (uint16, error)
+	WriteLatch(ctx context.Context, word uint16) (chip.Written, error)
+	WriteDirection(ctx context.Context, word uint16) (chip.Written, error)
+}
+
+// bankSpec is one relay bank of a model.
+type bankSpec struct {
+	place
+	part relayPart
+}
+
+// relayPart is a kind of relayChip.
+type relayPart struct {
+	name        string
+	pins        int
+	first, last int // addresses
+	// directed: the part has a direction register, whose reset value (all inputs) tells that the bank is out of control.
+	directed bool
+	open     func(bus i2c.Bus, name string, addr uint16) (relayChip, error)
+}
+
+// direction is what Words.Direction reads with these pins driving relays and the part under control. A part without
+// the register always drives its pins.
+func (p relayPart) direction(relays uint16) uint16 {
+	if p.directed {
+		return ^relays
+	}
+	return ^uint16(1<<p.pins - 1)
+}
+
+// relayParts are the parts a model file may name.
+func relayParts() map[string]relayPart {
+	return map[string]relayPart{
+		"tca9555": {pins: 16, first: tca9555.FirstAddr, last: tca9555.LastAddr, directed: true, open: func(bus i2c.Bus, name string, addr uint16) (relayChip, error) {
+			return tca9555.New(bus, tca9555.Opts{Name: name, Addr: addr})
+		}},
+	}
+}
+
+func relayPartNames() []string {
+	var names []string
+	for n := range relayParts() {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return slices.Compact(names)
+}
+
+// bank is one relay bank with its two ways to the bus.
+type bank struct {
+	spec      bankSpec
+	name      string
+	poll, act i2cbus.Conn
+}
+
+func (b *bank) chip(tx i2c.Bus) (relayChip, error) {
+	return b.spec.part.open(tx, b.name, b.spec.addr)
+}
+
+// errNoBank is the refusal of a bank that is not there.
+func (p *PDU) bankAt(op string, i int) (*bank, error) {
+	if i < 0 || i >= len(p.banks) {
+		return nil, p.fail(op, drivers.Unsupported, fmt.Errorf("there are %d relay banks", len(p.banks)))
+	}
+	return p.banks[i], nil
+}
