@@ -259,6 +259,11 @@ func (b *Bus) half(f Fault, t *Transfer, r []byte) {
 func (b *Bus) act(t *Transfer, r []byte) error {
 	b.wire.Lock()
 	defer b.wire.Unlock()
+	if b.held() {
+		fill(r, 0)
+		stuck := outcomes[FaultStuck]
+		return b.fail(*t, stuck.fault, stuck.errno)
+	}
 	err := deliver(b.at(t.Addr), t.W, r)
 	var nack Nack
 	if !errors.As(err, &nack) {

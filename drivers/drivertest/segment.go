@@ -39,7 +39,7 @@ func (s *Segment) all() []slot {
 	out := append([]slot(nil), s.slots...)
 	s.mu.Unlock()
 	for _, sl := range out {
-		mux, ok := sl.chip.(*PCA9548)
+		mux, ok := sl.chip.(*Mux)
 		if !ok {
 			continue
 		}
@@ -61,6 +61,19 @@ func (s *Segment) at(addr uint16) []slot {
 	return out
 }
 
+// held tells whether a line of the segment is held low from behind a switch.
+func (s *Segment) held() bool {
+	s.mu.Lock()
+	slots := append([]slot(nil), s.slots...)
+	s.mu.Unlock()
+	for _, sl := range slots {
+		if mux, ok := sl.chip.(*Mux); ok && mux.holds() {
+			return true
+		}
+	}
+	return false
+}
+
 // MuxState is the control byte of one switch.
 type MuxState struct {
 	Addr uint16
@@ -74,7 +87,7 @@ func (m MuxState) String() string { return fmt.Sprintf("0x%02x=0x%02x", m.Addr, 
 func (s *Segment) muxes() []MuxState {
 	var out []MuxState
 	for _, sl := range s.all() {
-		if mux, ok := sl.chip.(*PCA9548); ok {
+		if mux, ok := sl.chip.(*Mux); ok {
 			out = append(out, MuxState{sl.addr, mux.Control()})
 		}
 	}

@@ -22,15 +22,6 @@ type TCA9555 struct {
 	pins      func(Pins)
 }
 
-// Pins is what an expander does to its 16 pins; bit 0 is P00, bit 8 is P10.
-type Pins struct {
-	Driven uint16 // 1: the pin is an output
-	Level  uint16 // level of driven pins; meaningless for the others
-}
-
-// High are the pins driven high.
-func (p Pins) High() uint16 { return p.Driven & p.Level }
-
 // NewTCA9555 is an expander after power-on. The function, which may be nil, is called during a transfer or a reset,
 // after each change of what the pins do, in order and never by two goroutines at once.
 func NewTCA9555(pins func(Pins)) *TCA9555 {
@@ -72,6 +63,9 @@ func (c *TCA9555) Drive(level uint16) {
 
 // Output is the output latch.
 func (c *TCA9555) Output() uint16 { c.mu.Lock(); defer c.mu.Unlock(); return join(c.output) }
+
+// Pins tells what the pins do now.
+func (c *TCA9555) Pins() Pins { c.mu.Lock(); defer c.mu.Unlock(); return c.now() }
 
 // Direction is the direction register; 1 is an input.
 func (c *TCA9555) Direction() uint16 { c.mu.Lock(); defer c.mu.Unlock(); return join(c.direction) }
@@ -128,9 +122,11 @@ func (c *TCA9555) read() byte {
 
 func (c *TCA9555) report() {
 	if c.pins != nil {
-		c.pins(Pins{Driven: ^join(c.direction), Level: join(c.output)})
+		c.pins(c.now())
 	}
 }
+
+func (c *TCA9555) now() Pins { return Pins{Driven: ^join(c.direction), Level: join(c.output)} }
 
 func join(b [2]byte) uint16  { return uint16(b[0]) | uint16(b[1])<<8 }
 func split(v uint16) [2]byte { return [2]byte{byte(v), byte(v >> 8)} }
