@@ -1,0 +1,52 @@
+package adm1272
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"rackagent/drivers"
+	"rackagent/drivers/chip"
+	"rackagent/drivers/pmbus"
+)
+
+// The two values of OPERATION: these parts have bit 7 alone.
+const (
+	operationOff = 0x00
+	operationOn  = 0x80
+)
+
+// ReadOperation tells what OPERATION commands: on or off. It says nothing about what the MOSFET does, which the part
+// opens by itself on a fault; STATUS_WORD and the current do.
+//
+// drivers.Foreign: the register holds a value that nothing of ours writes. FF is drivers.Implausible, a bus that
+// nobody drives.
+func (d *Dev) ReadOperation(ctx context.Context) (on bool, err error) {
+	v, err := d.port.Byte(ctx, "read", pmbus.OPERATION)
+	if err != nil {
+		return false, err
+	}
+	switch v {
+	case operationOn:
+		return true, nil
+	case operationOff:
+		return false, nil
+	case 0xff:
+		return false, d.port.Fail("read", pmbus.OPERATION, drivers.Implausible, errors.New("all ones"))
+	default:
+		return false, d.port.Fail("read", pmbus.OPERATION, drivers.Foreign, fmt.Errorf("%02x is neither 80 nor 00", v))
+	}
+}
+
+// WriteOperation switches the output: it writes 80h or 00h to OPERATION and reads it back; chip.Port.WriteBack says what
+// it promises. A part that was not identified is not written to (drivers.NotRead, nothing sent).
+func (d *Dev) WriteOperation(ctx context.Context, on bool) (chip.Written, error) {
+	if d.config.Load() == nil {
+		return chip.Written{}, d.port.Fail("write", pmbus.OPERATION, drivers.NotRead, errUnidentified)
+	}
+	v := byte(operationOff)
+	if on {
+		v = operationOn
+	}
+	return d.port.SetByteBack(ctx, pmbus.OPERATION, v)
+}
