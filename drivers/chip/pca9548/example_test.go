@@ -22,6 +22,7 @@ func Example() {
 		{Addr: 0x70, W: []byte{0x02}},
 		{Addr: 0x70, R: []byte{0x02}}, // channel 1, proven
 		{Addr: 0x48, W: []byte{0x00}, R: []byte{0x19, 0x00}},
+		{Addr: 0x70, R: []byte{0x02}}, // still channel 1
 		{Addr: 0x70, W: []byte{0x00}}, // off
 	}}
 	mux, err := pca9548.New(direct{bus}, pca9548.Opts{Name: "mux", Addr: 0x70})

@@ -27,14 +27,43 @@ func TestNewChecksOptions(t *testing.T) {
 	if _, err := New(nil, Opts{Addr: addr}); err == nil {
 		t.Error("no bus was taken")
 	}
-	d, err := New(conn{}, Opts{Addr: addr})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range []int{-1, 8} {
-		if _, err := d.Port(n); err == nil {
-			t.Errorf("channel %d was taken", n)
+	for _, c := range []struct {
+		part       Part
+		last       uint16
+		channels   int
+		identified string
+	}{
+		{"", 0x77, 8, "PCA9548"},
+		{PCA9548, 0x77, 8, "PCA9548"},
+		{PCA9546, 0x77, 4, "PCA9546"},
+		{PCA9545, 0x73, 4, "PCA9545"},
+	} {
+		d, err := New(&segment{}, Opts{Addr: addr, Part: c.part})
+		if err != nil {
+			t.Fatal(err)
 		}
+		for _, n := range []int{-1, c.channels} {
+			if _, err := d.Port(n); err == nil {
+				t.Errorf("%q: channel %d was taken", c.part, n)
+			}
+		}
+		if _, err := d.Port(c.channels - 1); err != nil {
+			t.Errorf("%q: %v", c.part, err)
+		}
+		if id, err := d.Identify(t.Context()); err != nil || id.Part != c.identified {
+			t.Errorf("%q: %+v, %v", c.part, id, err)
+		}
+		for a, good := range map[uint16]bool{0x6f: false, 0x70: true, c.last: true, c.last + 1: false} {
+			if _, err := New(conn{}, Opts{Addr: a, Part: c.part}); (err == nil) != good {
+				t.Errorf("%q at 0x%02x: %v", c.part, a, err)
+			}
+		}
+		if c.part != "" && c.part.Channels() != c.channels {
+			t.Errorf("%q: %d channels", c.part, c.part.Channels())
+		}
+	}
+	if _, err := New(conn{}, Opts{Addr: addr, Part: "pca9547"}); err == nil || Part("pca9547").Channels() != 0 {
+		t.Error("an unknown part was taken")
 	}
 }
 
@@ -46,11 +75,13 @@ func TestBytes(t *testing.T) {
 		{Addr: addr, W: []byte{0x08}},
 		{Addr: addr, R: []byte{0x08}},
 		{Addr: 0x38, W: []byte{0x02, 0x1c}, R: []byte{0x5a, 0x78, 0x43}},
+		{Addr: addr, R: []byte{0x08}}, // it was read through this channel to the end
 		{Addr: addr, W: []byte{0x00}},
 		// The second job needs no proof first, and its select is sent although it was the last one.
 		{Addr: addr, W: []byte{0x08}},
 		{Addr: addr, R: []byte{0x08}},
 		{Addr: 0x38, W: []byte{0x02, 0x1c}, R: []byte{0x5a, 0x78, 0x43}},
+		{Addr: addr, R: []byte{0x08}}, // it was read through this channel to the end
 		{Addr: addr, W: []byte{0x00}},
 	}}
 	p := port(t, conn{bus}, 3)
@@ -75,7 +106,7 @@ func TestNoChannelStaysSelected(t *testing.T) {
 		func(_ *segment, n int) bool { return n == 0 }, // only the transfer itself
 		func(_ *segment, n int) bool { return n >= 0 }, // everything from there on
 	} {
-		for at := range 8 {
+		for at := range 9 {
 			s := &segment{control: 0x40}
 			p := port(t, s, 2)
 			s.fails = func(n int) error {

@@ -1,0 +1,75 @@
+package pca9548
+
+import (
+	"fmt"
+	"time"
+
+	"rackagent/drivers"
+)
+
+// How long a channel is left alone: this long the first time it holds the bus, twice as long each further time in a
+// row, up to the longest. Arbitrary; the figures are those of a bus that fails as a whole.
+const (
+	firstFence   = time.Second
+	longestFence = time.Minute
+)
+
+// FencedError says that a channel is left alone because with it connected the bus was held so that the control byte
+// could not be written. Its Fault is drivers.BusFault, as the last job's may have been, but nothing was sent for it.
+type FencedError struct {
+	Channel  int
+	Until    time.Time // when it is tried again
+	Failures int       // in a row
+	Err      error     // what happened the last time
+}
+
+// Error is without the name of the switch, which the error around it has.
+func (e *FencedError) Error() string {
+	return fmt.Sprintf("channel %d held the bus (%d in a row) and is left alone until %s: %v",
+		e.Channel, e.Failures, e.Until.Format(time.RFC3339), e.Err)
+}
+
+// Unwrap gives both the Fault and the cause to errors.Is and errors.As.
+func (e *FencedError) Unwrap() []error { return []error{drivers.BusFault, e.Err} }
+
+// fence is what is known against a channel.
+type fence struct {
+	until    time.Time
+	failures int // in a row; 0: nothing
+	err      error
+}
+
+// Fenced tells whether jobs of channel n are refused now, and why: nil or a *FencedError. When the time is over the
+// next job is let through; one that leaves the bus free takes the fence away. It may be called from any goroutine.
+func (d *Dev) Fenced(n int) error {
+	if n < 0 || n >= d.part.channels {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.fences[n]
+	if f.failures == 0 || !time.Now().Before(f.until) {
+		return nil
+	}
+	return &FencedError{Channel: n, Until: f.until, Failures: f.failures, Err: f.err}
+}
+
+// raise fences a channel off, for longer than the time before.
+func (d *Dev) raise(n int, cause error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := &d.fences[n]
+	wait := longestFence
+	if f.failures < 6 { // 32 s is the last power of two below the longest
+		wait = firstFence << f.failures
+	}
+	f.failures++
+	f.until, f.err = time.Now().Add(wait), cause
+}
+
+// lower forgets what is known against a channel.
+func (d *Dev) lower(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fences[n] = fence{}
+}
