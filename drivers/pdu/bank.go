@@ -2,6 +2,7 @@ package pdu
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,12 +47,23 @@ func (p *PDU) Bank(ctx context.Context, i int) (BankSample, error) {
 		at := time.Now()
 		w, err := part.Read(ctx)
 		s = p.model.bank(i, w, at)
+		if foreignSettings(err) { // a result, too
+			s.Fault, s.Reason, s.Controlled = drivers.Foreign, err.Error(), false
+			return nil
+		}
 		return err
 	})
 	if err != nil {
 		return BankSample{}, err
 	}
 	return s, nil
+}
+
+// foreignSettings tells a part that somebody else has set up from one that the bus refuses to talk to, because a kernel
+// driver owns it.
+func foreignSettings(err error) bool {
+	var part, below *drivers.Error
+	return errors.As(err, &part) && part.Fault == drivers.Foreign && !errors.As(part.Err, &below)
 }
 
 // Standing gives the words that keep every relay where the sample found it, to be recorded and then given to

@@ -232,10 +232,10 @@ func (c *checker) supplies(f *modelFile) {
 }
 
 // hung checks the input of a meter that something hangs on and notes who has it.
-func (c *checker) hung(f *modelFile, key string, meter int, input string) (inputEntry, bool) {
+func (c *checker) hung(f *modelFile, key string, meter int, input string) {
 	if meter < 0 || meter >= len(f.Meters) {
 		c.bad(key+".meter", "there are %d meters, counted from 0", len(f.Meters))
-		return inputEntry{}, false
+		return
 	}
 	m := f.Meters[meter]
 	if m.part() != partADE {
@@ -254,14 +254,6 @@ func (c *checker) hung(f *modelFile, key string, meter int, input string) (input
 		c.inputs = map[string]string{}
 	}
 	c.inputs[at] = key
-	in := m.A
-	if input == inputB {
-		in = m.B
-	}
-	if in == nil || in.Gain < 1 || in.ShuntOhm < 1e-6 {
-		return inputEntry{}, false // said at the meter, or another kind of meter
-	}
-	return *in, true
 }
 
 func (c *checker) outlet(f *modelFile, i int, o outletEntry) {
@@ -334,11 +326,11 @@ func (c *checker) metering(f *modelFile, key string, o outletEntry) {
 		}
 		return
 	}
-	in, ok := c.hung(f, key, *o.Meter, o.Input)
-	if !ok {
+	c.hung(f, key, *o.Meter, o.Input)
+	if *o.Meter < 0 || *o.Meter >= len(f.Meters) {
 		return
 	}
-	if a := float64(ade7953.FullScaleCurrent(in.Gain, in.ShuntOhm)) / float64(physic.Ampere); a < o.RatingA {
+	if a, ok := f.Meters[*o.Meter].fullScale(o.Input); ok && a < o.RatingA {
 		c.bad(key+".rating_a", "the meter's full scale is %.1f A", a)
 	}
 }

@@ -12,6 +12,8 @@ import (
 
 	"rackagent/drivers"
 	"rackagent/drivers/chip/ade7953"
+	"rackagent/drivers/chip/adm1272"
+	"rackagent/drivers/chip/mcp39f521"
 	"rackagent/drivers/i2cbus"
 )
 
@@ -36,7 +38,7 @@ type OutletSample struct {
 	PF       float64 // negative: capacitive
 	Hz       float64 // 0: no voltage to count crossings of, or not 45 to 66 Hz
 	EnergyWh float64 // drawn since Since
-	Since    time.Time
+	Since    time.Time // zero: the counter cannot be read, and EnergyWh means nothing
 	Raw      Codes
 }
 
@@ -59,10 +61,13 @@ type meter interface {
 	sample(ctx context.Context) (MeterSample, error)
 }
 
-// meterSpec is one meter of a model. Exactly one set of options is given.
+// meterSpec is one meter of a model.
 type meterSpec struct {
 	place
-	ade *ade7953.Opts // without a name
+	// Exactly one is set, without a name.
+	ade *ade7953.Opts
+	mcp *mcp39f521.Opts
+	adm *adm1272.Opts
 }
 
 // meter makes the reader of a meter and touches nothing.
@@ -72,22 +77,26 @@ func (s meterSpec) meter(conn i2cbus.Conn, name string, model *Model, index int)
 		o := *s.ade
 		o.Name = name
 		return newADE(conn, o, model, index), nil
+	case s.mcp != nil:
+		return newFramed(conn, name, *s.mcp, model, index)
+	case s.adm != nil:
+		return newHotSwap(conn, name, *s.adm, model, index)
 	default:
 		return nil, fmt.Errorf("%s: no part", name)
 	}
 }
 
-// loads are the outlets and supply banks that hang on a meter. joule is what one count of an input's energy stands for.
-func loads(model *Model, index int, joule func(input int) float64) []*metered {
+// loads are the outlets and supply banks that hang on a meter. count says how the part counts the energy of an input.
+func loads(model *Model, index int, count func(input int) counter) []*metered {
 	var out []*metered
 	for _, o := range model.Outlets {
 		if o.Metered && o.Meter == index {
-			out = append(out, &metered{n: o.N, input: o.input, energy: newEnergy(joule(o.input), o.RatingA*model.NominalV)})
+			out = append(out, &metered{n: o.N, input: o.input, energy: newEnergy(count(o.input), o.RatingA*model.NominalV)})
 		}
 	}
 	for i, s := range model.Supplies {
 		if s.Meter == index {
-			out = append(out, &metered{supply: i + 1, input: s.input, energy: newEnergy(joule(s.input), model.supplyA(s)*model.NominalV)})
+			out = append(out, &metered{supply: i + 1, input: s.input, energy: newEnergy(count(s.input), model.supplyA(s)*model.NominalV)})
 		}
 	}
 	return out
@@ -130,8 +139,12 @@ type metered struct {
 
 func newADE(conn i2cbus.Conn, o ade7953.Opts, model *Model, index int) *ade {
 	m := &ade{conn: conn, opts: o, settling: model.Settling, index: index}
-	m.outlets = loads(model, index, func(input int) float64 {
-		return ade7953.EnergyCount(o.FullScaleV, [...]ade7953.Channel{o.A, o.B}[input].FullScaleI)
+	m.outlets = loads(model, index, func(input int) counter {
+		return counter{
+			joule:   ade7953.EnergyCount(o.FullScaleV, [...]ade7953.Channel{o.A, o.B}[input].FullScaleI),
+			delta:   func(before, after uint64) int64 { return int64(ade7953.EnergyDelta(uint32(before), uint32(after))) },
+			longest: 30 * time.Second, // it turns half round in 40.5 s at full scale
+		}
 	})
 	return m
 }
@@ -262,7 +275,7 @@ func (m *ade) convert(r ade7953.Measurement, at time.Time) MeterSample {
 		if o.input == 1 {
 			l = r.B
 		}
-		wh, since := o.energy.book(l.Energy, at)
+		wh, since := o.energy.book(uint64(l.Energy), at)
 		s.Outlets = append(s.Outlets, OutletSample{
 			N: o.n, Supply: o.supply, W: watts(l.Power), VA: watts(l.Apparent), Var: watts(l.Reactive),
 			A: float64(l.Current) / float64(physic.Ampere), V: float64(r.Voltage) / float64(physic.Volt),

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rackagent/drivers"
+	"rackagent/drivers/chip/ade7953"
 )
 
 func TestFreshMeterIsConfiguredThenSettles(t *testing.T) {
@@ -174,9 +175,12 @@ func TestEnergyIsBelievedOrNot(t *testing.T) {
 		{"30 s", 30 * time.Second, 3_000_000, false, 3_000_000 * joule / 3600},
 		{"too long a gap", 30*time.Second + 1, 1000, true, 0},
 	} {
-		e := newEnergy(joule, rated)
+		e := newEnergy(counter{
+			joule: joule, longest: 30 * time.Second,
+			delta: func(a, b uint64) int64 { return int64(ade7953.EnergyDelta(uint32(a), uint32(b))) },
+		}, rated)
 		e.book(0, begin)
-		wh, since := e.book(c.raw, begin.Add(c.gap))
+		wh, since := e.book(uint64(c.raw), begin.Add(c.gap))
 		if math.Abs(wh-c.wh) > 1e-9 || since.Equal(begin) == c.epoch {
 			t.Errorf("%s: %v Wh since %v", c.name, wh, since)
 		}

@@ -2,26 +2,53 @@ package pdu
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
+
+	"periph.io/x/conn/v3/physic"
 
 	"rackagent/drivers/chip/ade7953"
+	"rackagent/drivers/chip/adm1272"
+	"rackagent/drivers/chip/mcp39f521"
 	"rackagent/drivers/chip/pca9548"
 )
 
 // Parts that a model file may name as a meter.
 const (
 	partADE = "ade7953"
+	partMCP = "mcp39f521"
+	partADM = "adm1272"
 )
 
-func meterParts() []string { return []string{partADE} }
+func meterParts() []string { return []string{partADE, partMCP, partADM} }
 
 // addresses is where a metering part can sit.
 func (e meterEntry) addresses() (first, last int) {
-	return ade7953.Address, ade7953.Address
+	switch e.part() {
+	case partMCP:
+		return mcp39f521.FirstAddr, mcp39f521.LastAddr
+	case partADM:
+		return 0x08, 0x77 // by straps
+	default:
+		return ade7953.Address, ade7953.Address
+	}
 }
 
 // switches tells whether the part can also be the switch of its outlet.
-func (e meterEntry) switches() bool { return false }
+func (e meterEntry) switches() bool { return e.part() == partADM }
+
+// keys are those that a part takes beyond part, address, mux and channel.
+func (e meterEntry) keys() []string {
+	switch e.part() {
+	case partMCP:
+		return nil
+	case partADM:
+		return []string{"shunt_ohm", "range_v", "range_mv"}
+	default:
+		return []string{"divider", "a", "b"}
+	}
+}
 
 // meter checks the keys of one meter, which differ from part to part.
 func (c *checker) meter(f *modelFile, i int, m meterEntry) {
@@ -30,12 +57,75 @@ func (c *checker) meter(f *modelFile, i int, m meterEntry) {
 		c.bad(key+".part", "%q is none of %q", m.Part, meterParts())
 		return
 	}
-	c.ade(f, key, m)
+	c.strangers(key, m)
+	if m.part() != partADE && m.Address == nil {
+		c.bad(key+".address", "missing")
+	}
+	if dc := f.Current == currentDC; dc != (m.part() == partADM) {
+		c.bad(key+".part", "a %s does not measure this kind of current", m.part())
+	}
+	switch m.part() {
+	case partADE:
+		c.ade(f, key, m)
+	case partADM:
+		c.within(key+".shunt_ohm", m.ShuntOhm, 1e-6, 1)
+		c.oneOf(key+".range_v", fmt.Sprint(m.RangeV), "60", "100")
+		c.oneOf(key+".range_mv", fmt.Sprint(m.RangeMV), "15", "30")
+		if float64(m.RangeV) < 1.1*f.NominalV {
+			c.bad(key+".range_v", "full scale is %d V, below 1.1 x nominal_v", m.RangeV)
+		}
+	}
 }
 
-// operation is the relay bank of one outlet that a hot-swap part is.
-func (s meterSpec) operation() bankSpec { return bankSpec{place: s.place} }
+// strangers reports keys of another part.
+func (c *checker) strangers(key string, m meterEntry) {
+	v := reflect.ValueOf(m)
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+		common := slices.Contains([]string{"part", "address", "mux", "channel"}, name)
+		if !v.Field(i).IsZero() && !common && !slices.Contains(m.keys(), name) {
+			c.bad(key+"."+name, "a %s takes no %s", m.part(), name)
+		}
+	}
+}
 
-func muxParts() []string { return []string{"pca9548"} }
+func (e meterEntry) spec() meterSpec {
+	s := meterSpec{place: placeAt(e.address(), e.Mux, e.Channel)}
+	switch e.part() {
+	case partMCP:
+		s.mcp = &mcp39f521.Opts{Addr: s.addr}
+	case partADM:
+		s.adm = &adm1272.Opts{Addr: s.addr, Part: adm1272.ADM1272, ShuntOhm: e.ShuntOhm, VoltageRange: e.RangeV, CurrentRange: e.RangeMV}
+	default:
+		input := func(i *inputEntry) ade7953.Channel {
+			return ade7953.Channel{FullScaleI: ade7953.FullScaleCurrent(i.Gain, i.ShuntOhm), Gain: i.Gain}
+		}
+		s.ade = &ade7953.Opts{FullScaleV: ade7953.FullScaleVoltage(e.Divider), A: input(e.A), B: input(e.B)}
+	}
+	return s
+}
 
-func muxChannels(string) int { return pca9548.Channels }
+// fullScale is the largest current that a meter shows at an input; false where a model does not say.
+func (e meterEntry) fullScale(input string) (amps float64, ok bool) {
+	switch {
+	case e.part() == partADM && e.ShuntOhm > 0:
+		return float64(e.RangeMV) / 1000 / e.ShuntOhm, true
+	case e.part() == partADE:
+		in := e.A
+		if input == inputB {
+			in = e.B
+		}
+		if in == nil || in.Gain < 1 || in.ShuntOhm < 1e-6 {
+			return 0, false // said at the meter
+		}
+		return float64(ade7953.FullScaleCurrent(in.Gain, in.ShuntOhm)) / float64(physic.Ampere), true
+	default:
+		return 0, false
+	}
+}
+
+func muxParts() []string {
+	return []string{string(pca9548.PCA9545), string(pca9548.PCA9546), string(pca9548.PCA9548)}
+}
+
+func muxChannels(part string) int { return pca9548.Part(part).Channels() }

@@ -1,6 +1,7 @@
 package pdu
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -40,9 +41,14 @@ type Supply struct {
 	input int
 }
 
-// Addresses lists the addresses that a PDU of this model takes on its bus, sorted. Chips behind its muxes are not among
-// them: they answer only while their channel is open.
-func (m *Model) Addresses() []uint16 {
+// Place is an address that a PDU of a model takes.
+type Place struct {
+	Addr   uint16
+	Behind string // which of its muxes and channels; empty: on its bus, where it always answers
+}
+
+// Places lists the addresses that a PDU of this model takes, those on its bus first, each once.
+func (m *Model) Places() []Place {
 	var places []place
 	for _, x := range m.muxes {
 		places = append(places, place{addr: x.addr, mux: upstream})
@@ -57,14 +63,20 @@ func (m *Model) Addresses() []uint16 {
 	for _, s := range m.meters {
 		places = append(places, s.place)
 	}
-	var taken []uint16
+	var out []Place
 	for _, p := range places {
-		if p.mux == upstream {
-			taken = append(taken, p.addr)
+		here := Place{Addr: p.addr}
+		if p.mux != upstream {
+			here.Behind = fmt.Sprintf("%d.%d", p.mux, p.channel)
+		}
+		if !slices.Contains(out, here) {
+			out = append(out, here)
 		}
 	}
-	slices.Sort(taken)
-	return slices.Compact(taken)
+	slices.SortFunc(out, func(a, b Place) int {
+		return cmp.Or(cmp.Compare(a.Behind, b.Behind), cmp.Compare(a.Addr, b.Addr))
+	})
+	return out
 }
 
 // Outlet is one outlet of a model.

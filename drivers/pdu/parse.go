@@ -185,7 +185,7 @@ func (f *modelFile) model() *Model {
 		m.muxes = append(m.muxes, muxSpec{uint16(e.Address), e.part()})
 	}
 	for _, e := range f.Buses.Relays {
-		m.banks = append(m.banks, bankSpec{place: placeAt(e.Address, nil, nil), part: relayParts()[e.part()]})
+		m.banks = append(m.banks, bankSpec{place: placeAt(e.Address, nil, nil), part: relayParts()[e.part()], meter: noMeter})
 	}
 	if e := f.Buses.FRU; e != nil {
 		m.eeprom = &eeprom{place: placeAt(e.Address, e.Mux, e.Channel), part: at24.Part(e.Part)}
@@ -244,17 +244,6 @@ func (e meterEntry) address() int {
 	return *e.Address
 }
 
-func (e meterEntry) spec() meterSpec {
-	s := meterSpec{place: placeAt(e.address(), e.Mux, e.Channel)}
-	if e.part() == partADE {
-		input := func(i *inputEntry) ade7953.Channel {
-			return ade7953.Channel{FullScaleI: ade7953.FullScaleCurrent(i.Gain, i.ShuntOhm), Gain: i.Gain}
-		}
-		s.ade = &ade7953.Opts{FullScaleV: ade7953.FullScaleVoltage(e.Divider), A: input(e.A), B: input(e.B)}
-	}
-	return s
-}
-
 func (m *Model) outlet(n int, e outletEntry) Outlet {
 	o := Outlet{
 		N: n, Bank: e.Bank, RatingA: e.RatingA, Continuous: continuousOf(e), NoiseW: e.NoiseW, Metered: e.Meter != nil,
@@ -265,7 +254,7 @@ func (m *Model) outlet(n int, e outletEntry) Outlet {
 	}
 	if e.Operation {
 		o.contact, o.activeHigh, o.relay, o.RelayBank = hotSwap, true, 1, len(m.banks)
-		m.banks = append(m.banks, m.meters[o.Meter].operation())
+		m.banks = append(m.banks, bankSpec{place: m.meters[o.Meter].place, part: operationPart(), meter: o.Meter})
 		return o
 	}
 	o.relay = 1 << *e.Relay

@@ -8,6 +8,7 @@ import (
 
 	"rackagent/drivers"
 	"rackagent/drivers/chip/at24"
+	"rackagent/drivers/chip/pca9548"
 	"rackagent/drivers/chip/tmp75"
 	"rackagent/drivers/fru"
 	"rackagent/drivers/i2cbus"
@@ -17,6 +18,8 @@ import (
 type Opts struct {
 	Name  string // for error texts
 	Model *Model
+	// Segment is what the muxes on the PDU's bus know of each other; nil where there are no others.
+	Segment *pca9548.Segment
 }
 
 // PDU is one PDU. Its methods may be called from any goroutine.
@@ -43,7 +46,7 @@ func New(poll, act i2cbus.Conn, o Opts) (*PDU, error) {
 		return nil, err
 	}
 	p := &PDU{name: o.Name, model: o.Model}
-	return p, errors.Join(p.addBanks(w), p.addMemory(w), p.addMeters(w), p.addSensors(w))
+	return p, errors.Join(p.addMemory(w), p.addMeters(w), p.addBanks(w), p.addSensors(w))
 }
 
 // addBanks gives every relay bank its two ways to the bus and lets its part check where it is.
@@ -60,6 +63,13 @@ func (p *PDU) addBanks(w *wiring) error {
 		}
 		if b.act, err = w.acting(spec.place); err != nil {
 			return err
+		}
+		if spec.meter != noMeter && spec.meter < len(p.meters) {
+			m, ok := p.meters[spec.meter].(*hotSwapMeter)
+			if !ok {
+				return fmt.Errorf("%s: its meter is no hot-swap part", name)
+			}
+			b.hotSwap = m.dev
 		}
 		if _, err := b.chip(b.act); err != nil {
 			return err

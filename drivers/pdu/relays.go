@@ -10,6 +10,10 @@ import (
 
 	"rackagent/drivers"
 	"rackagent/drivers/chip"
+	"rackagent/drivers/chip/adm1272"
+	"rackagent/drivers/chip/mcp23017"
+	"rackagent/drivers/chip/pca9552"
+	"rackagent/drivers/chip/pca9554"
 	"rackagent/drivers/chip/tca9555"
 	"rackagent/drivers/i2cbus"
 )
@@ -26,8 +30,11 @@ type relayChip interface {
 // bankSpec is one relay bank of a model.
 type bankSpec struct {
 	place
-	part relayPart
+	part  relayPart
+	meter int // whose hot-swap part switches the one outlet; noMeter: a part of its own
 }
+
+const noMeter = -1
 
 // relayPart is a kind of relayChip.
 type relayPart struct {
@@ -50,10 +57,35 @@ func (p relayPart) direction(relays uint16) uint16 {
 
 // relayParts are the parts a model file may name.
 func relayParts() map[string]relayPart {
-	return map[string]relayPart{
+	parts := map[string]relayPart{
 		"tca9555": {pins: 16, first: tca9555.FirstAddr, last: tca9555.LastAddr, directed: true, open: func(bus i2c.Bus, name string, addr uint16) (relayChip, error) {
 			return tca9555.New(bus, tca9555.Opts{Name: name, Addr: addr})
 		}},
+		"mcp23017": {pins: 16, first: mcp23017.FirstAddr, last: mcp23017.LastAddr, directed: true, open: func(bus i2c.Bus, name string, addr uint16) (relayChip, error) {
+			return mcp23017.New(bus, mcp23017.Opts{Name: name, Addr: addr})
+		}},
+		"pca9552": {pins: 16, first: pca9552.FirstAddr, last: pca9552.LastAddr, open: func(bus i2c.Bus, name string, addr uint16) (relayChip, error) {
+			return pca9552.New(bus, pca9552.Opts{Name: name, Addr: addr})
+		}},
+	}
+	for _, kind := range pca9554.Known() {
+		first, last := expanderAddresses(kind)
+		parts[string(kind)] = relayPart{pins: 8, first: first, last: last, directed: true, open: func(bus i2c.Bus, name string, addr uint16) (relayChip, error) {
+			return pca9554.New(bus, pca9554.Opts{Name: name, Addr: addr, Part: kind})
+		}}
+	}
+	return parts
+}
+
+// expanderAddresses is where a part of eight pins can sit, as its driver says.
+func expanderAddresses(kind pca9554.Part) (first, last int) {
+	switch kind {
+	case pca9554.PCA9554A, pca9554.TCA9554A:
+		return 0x38, 0x3f
+	case pca9554.MAX7310:
+		return 0x18, 0x5f
+	default:
+		return 0x20, 0x27
 	}
 }
 
@@ -71,9 +103,13 @@ type bank struct {
 	spec      bankSpec
 	name      string
 	poll, act i2cbus.Conn
+	hotSwap   *adm1272.Dev // nil: a part of its own
 }
 
 func (b *bank) chip(tx i2c.Bus) (relayChip, error) {
+	if b.hotSwap != nil {
+		return operation{b.hotSwap.On(tx)}, nil
+	}
 	return b.spec.part.open(tx, b.name, b.spec.addr)
 }
 

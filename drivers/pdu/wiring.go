@@ -17,12 +17,16 @@ type wiring struct {
 
 func newWiring(poll, act i2cbus.Conn, o Opts) (*wiring, error) {
 	w := &wiring{poll: poll, act: act}
+	segment := o.Segment
+	if segment == nil {
+		segment = new(pca9548.Segment)
+	}
 	for i, x := range o.Model.muxes {
 		name := o.Name + " mux"
 		if len(o.Model.muxes) > 1 {
 			name = fmt.Sprintf("%s mux %d", o.Name, i)
 		}
-		d, err := pca9548.New(poll, pca9548.Opts{Name: name, Addr: x.addr})
+		d, err := pca9548.New(poll, pca9548.Opts{Name: name, Addr: x.addr, Part: pca9548.Part(x.part), Segment: segment})
 		if err != nil {
 			return nil, err
 		}
@@ -38,5 +42,5 @@ func (w *wiring) on(handle i2cbus.Conn, at place) (i2cbus.Conn, error) {
 	if at.mux == upstream {
 		return handle, nil
 	}
-	return w.muxes[at.mux].Port(at.channel)
+	return w.muxes[at.mux].PortOn(handle, at.channel)
 }
