@@ -32,6 +32,7 @@ type Opts struct {
 	Orders     []rack.Order
 	Records    []rack.Record // withdrawals and wiring
 	Unfinished []rack.Entry
+	Standing   map[rack.OutletID]bool // where relays were left (LastSwitched)
 }
 
 // Loop owns the Machine. It takes inputs one by one, hands the actions out and never waits for any of them.
@@ -63,6 +64,7 @@ func NewLoop(o Opts) *Loop {
 		o: o, machine: New(now, o.Layout, o.Words, o.Orders, o.Records), lanes: make(map[string]*lane),
 		buses: make(map[string]string), born: now, wake: make(chan struct{}, 1),
 	}
+	l.machine.LeftStanding(o.Standing)
 	l.snapshot.Store(l.machine.Snapshot(now))
 	for _, p := range o.Layout.PDUs {
 		ln := l.lanes[p.Bus]

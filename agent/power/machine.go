@@ -87,6 +87,16 @@ func New(now time.Time, layout *rack.Layout, words Words, orders []rack.Order, r
 	return m
 }
 
+// LeftStanding says where the commands of earlier lives left relays: one that is found elsewhere was moved by somebody
+// else meanwhile.
+func (m *Machine) LeftStanding(closed map[rack.OutletID]bool) {
+	for o, c := range closed {
+		if _, ok := m.world.Outlets[o]; ok {
+			m.expect[o] = c
+		}
+	}
+}
+
 // remember takes over what an earlier life learnt about an outlet.
 func (m *Machine) remember(r rack.Record) {
 	v, ok := m.world.Outlets[r.Outlet]

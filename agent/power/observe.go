@@ -2,6 +2,7 @@ package power
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"rackagent/agent/rack"
@@ -149,7 +150,7 @@ func (m *Machine) observeControl(now time.Time, r rack.Reading) {
 	}
 	b, old := m.world.Boards[pdu], m.world.Banks[bank]
 	m.world.Banks[bank] = newer(old, r)
-	if r.Quality == rack.QualityAbsent { // what comes back may be another board
+	if r.Quality == rack.QualityAbsent && m.allAbsent(pdu) { // what comes back may be another board
 		b.Identified, b.Unidentified = false, "the board was away"
 	} else if old.Quality == rack.QualityAbsent && r.Quality != rack.QualityAbsent {
 		m.do(Ask{PDU: pdu})
@@ -170,6 +171,12 @@ func (m *Machine) observeControl(now time.Time, r rack.Reading) {
 	case r.Value != 0 && !first && old.Value == 0:
 		m.bankRegained(bank)
 	}
+}
+
+// allAbsent tells whether no relay bank of a PDU answers: one that is dead beside others does not make the board another.
+func (m *Machine) allAbsent(pdu string) bool {
+	p, _ := m.world.Layout.PDU(pdu)
+	return !slices.ContainsFunc(p.Banks(), func(b rack.BankID) bool { return m.world.Banks[b].Quality != rack.QualityAbsent })
 }
 
 // bankAt finds the relay bank a Control reading is about.

@@ -126,3 +126,32 @@ func TestASharedMeterFreesNoReservation(t *testing.T) {
 		t.Errorf("%.0f W are reserved", got)
 	}
 }
+
+// One bank that is gone does not make the board another one: the outlets of the others keep their wiring. All of them gone
+// may be another board.
+func TestOneAbsentBankIsNotAnAbsentBoard(t *testing.T) {
+	l := demoLayout()
+	for i := range l.PDUs[0].Outlets {
+		l.PDUs[0].Outlets[i].RelayBank = 1 + i/4
+	}
+	r := newRigWith(t, l, nil)
+	bank := func(n int, q rack.Quality) rack.Reading {
+		b := rack.BankID{PDU: "pdu-a", N: n}
+		return rack.Reading{Point: b.Point(), Value: 1, At: r.now, Quality: q}
+	}
+	r.step(Readings{bank(1, rack.QualityOK), bank(2, rack.QualityOK)})
+	r.now = r.now.Add(time.Second)
+	r.step(Readings{bank(2, rack.QualityAbsent)})
+	s := r.m.Snapshot(r.now)
+	if w, why := s.Wiring(outlet(1)); w != rack.WiringDeclared {
+		t.Errorf("outlet 1: %s, %s", w, why)
+	}
+	if r := bankReady(s, outlet(5), rack.OpCut); r == nil {
+		t.Error("an outlet of the absent bank may be cut")
+	}
+	r.now = r.now.Add(time.Second)
+	r.step(Readings{bank(1, rack.QualityAbsent)})
+	if w, _ := r.m.Snapshot(r.now).Wiring(outlet(1)); w != rack.WiringUnproven {
+		t.Errorf("with all banks gone outlet 1 is %s", w)
+	}
+}

@@ -1,0 +1,81 @@
+package power
+
+import (
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"rackagent/agent/rack"
+	"rackagent/drivers"
+)
+
+// past is one command of the journal on one outlet.
+func past(n int, steps ...rack.StepResult) rack.Entry {
+	e := rack.Entry{Plan: rack.Plan{Targets: []rack.TargetPlan{{Steps: []rack.Step{{On: outlet(n)}}}}}}
+	if steps != nil {
+		e.Outcome = &rack.Outcome{State: rack.StateSucceeded, Targets: []rack.TargetResult{{Steps: steps}}}
+	}
+	return e
+}
+
+func did(verb rack.Verb, n int, taken, confirmed bool) rack.StepResult {
+	at := int64(1)
+	s := rack.StepResult{Do: verb, On: rack.OutletTarget(outlet(n))}
+	if taken {
+		s.Taken = &at
+	}
+	if confirmed {
+		s.Confirmed = &at
+	}
+	return s
+}
+
+func TestLastSwitched(t *testing.T) {
+	cut, on := did(rack.DoCut, 1, true, true), did(rack.DoEnergise, 1, true, true)
+	for name, c := range map[string]struct {
+		entries []rack.Entry // newest first
+		want    map[rack.OutletID]bool
+	}{
+		"nothing":                 {nil, map[rack.OutletID]bool{}},
+		"cut":                     {[]rack.Entry{past(1, cut)}, map[rack.OutletID]bool{outlet(1): false}},
+		"energised after a cut":   {[]rack.Entry{past(1, on), past(1, cut)}, map[rack.OutletID]bool{outlet(1): true}},
+		"cycle":                   {[]rack.Entry{past(1, cut, on)}, map[rack.OutletID]bool{outlet(1): true}},
+		"newest without result":   {[]rack.Entry{past(1), past(1, cut)}, map[rack.OutletID]bool{}},
+		"newest not read back":    {[]rack.Entry{past(1, did(rack.DoCut, 1, true, false)), past(1, on)}, map[rack.OutletID]bool{}},
+		"newest never got there":  {[]rack.Entry{past(1, did(rack.DoCut, 1, false, false)), past(1, on)}, map[rack.OutletID]bool{outlet(1): true}},
+		"two outlets, two states": {[]rack.Entry{past(1, cut), past(2, did(rack.DoEnergise, 2, true, true))}, map[rack.OutletID]bool{outlet(1): false, outlet(2): true}},
+	} {
+		if got := LastSwitched(c.entries); !maps.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// A relay that moved while no agent ran is found with the first reading, and nothing is written.
+func TestARelayThatMovedMeanwhileIsReported(t *testing.T) {
+	for _, c := range []struct {
+		standing map[rack.OutletID]bool
+		lost     bool
+		want     bool
+	}{
+		{map[rack.OutletID]bool{outlet(1): false}, false, true}, // cut by us, found closed
+		{map[rack.OutletID]bool{outlet(1): true}, false, false}, // as it was left
+		{nil, false, false}, // never switched
+		{map[rack.OutletID]bool{outlet(1): false}, true, false}, // the bank lost control: bank_lost says it
+	} {
+		r := newRig(t)
+		r.m = New(r.now, r.layout, words, nil, nil)
+		r.m.LeftStanding(c.standing)
+		r.step(Identified{PDU: "pdu-a", Ident: drivers.Ident{Serial: r.serial}})
+		r.lost = c.lost
+		r.run(3 * time.Second)
+		found := false
+		for _, e := range r.emitted {
+			found = found || e.Kind == rack.EventExternalChange && e.Outlet == outlet(1) && strings.Contains(e.Text, "without a command")
+		}
+		if found != c.want || len(r.writes) > 0 {
+			t.Errorf("%+v: reported %t, writes %v", c, found, r.writes)
+		}
+	}
+}
