@@ -122,7 +122,7 @@ func (a *Agent) wire(found journal.Found) error {
 	for name, b := range a.buses {
 		buses[name] = inventory.Bus{Poll: b.Poll(), Act: b.Act()}
 	}
-	if a.inv, err = inventory.Build(inventory.Opts{Config: a.conf, Buses: buses, Identified: a.identified}); err != nil {
+	if a.inv, err = inventory.Build(inventory.Opts{Config: a.conf, Buses: buses, Identified: a.identified, Line: a.world.Line, Counter: a.world.Counter}); err != nil {
 		return err
 	}
 	if a.poller, err = poll.New(poll.Opts{Sink: a.measured, Events: a.polled}, a.inv.Devices); err != nil {
@@ -135,7 +135,7 @@ func (a *Agent) wire(found journal.Found) error {
 		Ask:    func(name string) { a.poller.Sample(a.inv.IdentifiedBy(name)) },
 		Event:  a.out.event, Alarm: a.out.alarm, Learnt: a.infoChanged,
 		Orders: found.Orders, Records: append(append([]rack.Record(nil), found.Withdrawn...), found.Wiring...),
-		Unfinished: movesPower(found.Unfinished),
+		Unfinished: movesPower(found.Unfinished), Standing: power.LastSwitched(a.journal.List(lookBack)),
 	})
 	if a.desk, err = command.New(a.deskOpts(found)); err != nil {
 		return err
@@ -145,6 +145,9 @@ func (a *Agent) wire(found journal.Found) error {
 	}
 	return a.dialBroker()
 }
+
+// lookBack is how many of the newest commands tell where relays were left. Arbitrary: some per outlet of a large rack.
+const lookBack = 500
 
 // movesPower picks the unfinished commands that the power loop judges; the desk ends its own.
 func movesPower(entries []rack.Entry) []rack.Entry {

@@ -185,6 +185,7 @@ func (a *Agent) info() wire.Info {
 		At: time.Now(), Boot: a.boot, Layout: a.inv.Layout, Limits: command.Limits(), Unsigned: a.conf.Commands.Unsigned,
 		Software: wire.Software{Name: "rackagent", Version: a.build.Version, Revision: a.build.Revision, Go: a.build.Go},
 		Wiring:   make(map[rack.OutletID]rack.Wiring),
+		Meanings: make(map[rack.Point]rack.Meaning),
 	}
 	s := a.loop.Snapshot()
 	for _, p := range a.inv.Layout.PDUs {
@@ -195,9 +196,13 @@ func (a *Agent) info() wire.Info {
 			}
 		}
 	}
+	for _, s := range a.conf.Sensors {
+		i.Devices = append(i.Devices, wire.Device{Name: s.Name, Kind: "sensor", Model: s.Part, Bus: a.conf.BusOf(s.Bus, s.Via)})
+	}
 	for _, d := range a.inv.Devices {
 		for _, p := range d.Points {
 			i.Points = append(i.Points, p.Point)
+			i.Meanings[p.Point] = p.Meaning
 		}
 	}
 	for _, item := range a.items() {

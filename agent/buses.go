@@ -45,6 +45,11 @@ func (a *Agent) busChanged(name string, hung bool, since time.Time) {
 }
 
 func (a *Agent) closeBuses() {
+	if a.inv != nil {
+		if err := a.inv.Close(); err != nil {
+			a.log.Warn("lines did not close", "err", err)
+		}
+	}
 	for name, b := range a.buses {
 		if err := b.Close(); err != nil {
 			a.log.Warn("bus did not close", "bus", name, "err", err)

@@ -47,7 +47,7 @@ func newRig(t *testing.T, change ...func(*sim.Config)) *rig {
 		t.Fatal(err)
 	}
 	c, _ := config.Parse("rack.yaml", text)
-	if findings := c.Check(inventory.Models); config.HasErrors(findings) {
+	if findings := c.Check(inventory.Catalogue()); config.HasErrors(findings) {
 		t.Fatal(findings)
 	}
 	sc := sim.MinersAndServer(1) // the rack of testdata/rack.yaml, from the hardware's side

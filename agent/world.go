@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 
+	"rackagent/agent/inventory"
 	"rackagent/agent/wire"
 	"rackagent/config"
 	"rackagent/drivers/i2cbus"
@@ -19,6 +20,9 @@ type World struct {
 	Opened func(b *i2cbus.Bus)
 	// Owned tells which addresses of a bus a kernel driver holds; nil: none.
 	Owned func(b config.Bus) (map[uint16]string, error)
+	// Line and Counter take a GPIO line for reading, by name; nil: there are none. Nothing drives a line.
+	Line    func(name string) (inventory.Line, error)
+	Counter func(name string) (inventory.Counter, error)
 	// Dial opens the connection to the broker, TLS included; nil: no broker.
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Password is asked before every connection; nil: none.

@@ -10,19 +10,15 @@ import (
 	"strings"
 )
 
-// Models tells how many outlets a PDU model has and what its banks are called; ok is false for a model that is
-// not known. Whoever holds the models supplies it.
-type Models func(model string) (outlets int, banks []string, ok bool)
-
 // Check applies every rule and returns everything that is wrong with the configuration, in the order of the
-// file: what decoding found and what the rules find. With nil models the rules about models are left out.
-// The result takes the place of the findings that Parse or Load returned.
-func (c *Config) Check(models Models) []Finding {
+// file: what decoding found and what the rules find. The zero Catalogue leaves out the rules about models and
+// parts. The result takes the place of the findings that Parse or Load returned.
+func (c *Config) Check(known Catalogue) []Finding {
 	src := c.src
 	if src == nil {
 		src = newSource("config")
 	}
-	k := &checker{c: c, src: src, models: models, findings: slices.Clone(src.findings)}
+	k := &checker{c: c, src: src, catalogue: known, findings: slices.Clone(src.findings)}
 	if k.version() {
 		k.agent()
 		k.mqtt()
@@ -30,7 +26,9 @@ func (c *Config) Check(models Models) []Finding {
 		k.times()
 		k.buses()
 		k.feeds()
+		k.muxes()
 		k.pdus()
+		k.sensors()
 		k.nodes()
 	}
 	return sorted(k.findings)
@@ -38,10 +36,10 @@ func (c *Config) Check(models Models) []Finding {
 
 // checker collects findings about one configuration.
 type checker struct {
-	c        *Config
-	src      *source
-	models   Models
-	findings []Finding
+	c         *Config
+	src       *source
+	catalogue Catalogue
+	findings  []Finding
 }
 
 func (k *checker) add(severity Severity, path, hint, format string, args ...any) {

@@ -32,10 +32,15 @@ func (k *checker) feeds() {
 // phases lists the lines of a supply.
 var phases = []string{"L1", "L2", "L3"}
 
+// directCurrent stands for the one line of a feed of direct current.
+const directCurrent = "DC"
+
 // lineCount counts the different lines of a feed, leaving out what is none.
 func lineCount(f Feed) int {
 	return len(slices.DeleteFunc(slices.Clone(phases), func(l string) bool { return !slices.Contains(f.Lines, l) }))
 }
+
+func direct(f Feed) bool { return slices.Contains(f.Lines, directCurrent) }
 
 func (k *checker) lines(at string, lines []string) {
 	if !k.given(at, len(lines) == 0) {
@@ -44,8 +49,13 @@ func (k *checker) lines(at string, lines []string) {
 	if len(lines) == 0 {
 		k.errorf(at, "write for example [L1] or [L1, L2, L3]", "a feed has at least one line")
 	}
+	if slices.Equal(lines, []string{directCurrent}) {
+		return
+	}
 	for i, l := range lines {
 		switch {
+		case l == directCurrent:
+			k.errorf(index(at, i), "give direct current a feed of its own: [DC]", "DC stands beside other lines")
 		case !slices.Contains(phases, l):
 			k.errorf(index(at, i), "", "%s is not L1, L2 or L3", quote(l))
 		case slices.Contains(lines[:i], l):
@@ -86,6 +96,10 @@ func (k *checker) parent(at string, f Feed, byName map[string]int) {
 		return
 	}
 	above := k.c.Feeds[p]
+	if direct(f) != direct(above) {
+		k.errorf(at+".parent", "begin a tree of its own at the rectifiers' output", "what a rectifier takes on its lines is not known here: direct and alternating current are not counted together")
+		return
+	}
 	if lineCount(above) == 0 {
 		return
 	}

@@ -20,9 +20,7 @@ func (k *checker) pdus() {
 		k.unique(serials, at+".serial", p.Serial, "serial")
 		k.model(at+".model", p.Model)
 		k.identity(at, p)
-		if k.given(at+".bus", p.Bus == "") && !k.src.isBroken("buses") && !slices.Contains(k.busNames(), p.Bus) {
-			k.errorf(at+".bus", k.known("buses", k.busNames()), "no bus is named %s", quote(p.Bus))
-		}
+		k.place(at, p.Bus, p.Via)
 		k.banks(at, p)
 	}
 }
@@ -39,17 +37,17 @@ func (k *checker) model(at, model string) {
 	if !k.given(at, model == "") {
 		return
 	}
-	if _, _, known := k.shape(model); model == "" || k.models != nil && !known {
+	if _, _, known := k.shape(model); model == "" || k.catalogue.Model != nil && !known {
 		k.errorf(at, "", "no PDU model is named %s", quote(model))
 	}
 }
 
 // shape asks for a model; known is false while nobody can tell.
 func (k *checker) shape(model string) (outlets int, banks []string, known bool) {
-	if k.models == nil {
+	if k.catalogue.Model == nil {
 		return 0, nil, false
 	}
-	return k.models(model)
+	return k.catalogue.Model(model)
 }
 
 // identity judges how a board is told from another one: by its serial, or not at all.

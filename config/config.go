@@ -21,7 +21,9 @@ type Config struct {
 	Power     Power     `yaml:"power"`
 	Buses     []Bus     `yaml:"buses,omitempty"`
 	Feeds     []Feed    `yaml:"feeds,omitempty"`
+	Muxes     []Mux     `yaml:"muxes,omitempty"`
 	PDUs      []PDU     `yaml:"pdus,omitempty"`
+	Sensors   []Sensor  `yaml:"sensors,omitempty"`
 	Nodes     []Node    `yaml:"nodes,omitempty"`
 
 	// src says where each value stands in the file; nil for a Config that was not read from one.
@@ -100,7 +102,7 @@ type Bus struct {
 type Feed struct {
 	Name   string   `yaml:"name"`
 	Parent string   `yaml:"parent,omitempty"` // empty at the top
-	Lines  []string `yaml:"lines"`            // one line: line to neutral; two: line to line; three: three-phase
+	Lines  []string `yaml:"lines"`            // one line: line to neutral; two: line to line; three: three-phase; DC: direct current
 	// VoltsV is the nominal voltage of a load on these lines: line to neutral for one line, between two lines
 	// for two and for three.
 	VoltsV     float64 `yaml:"volts_v"`
@@ -119,7 +121,8 @@ const IdentityNone Identity = "none"
 type PDU struct {
 	Name     string            `yaml:"name"`
 	Model    string            `yaml:"model"`
-	Bus      string            `yaml:"bus"`
+	Bus      string            `yaml:"bus,omitempty"` // exactly one of Bus and Via
+	Via      string            `yaml:"via,omitempty"` // MUX.N
 	Serial   string            `yaml:"serial,omitempty"`
 	Identity Identity          `yaml:"identity,omitempty"`
 	Banks    map[string]string `yaml:"banks"` // bank of the model -> feed

@@ -28,7 +28,7 @@ func Parse(name string, b []byte) (*Config, []Finding) {
 	}
 	d.decode(root, "", reflect.ValueOf(c).Elem())
 	c.complete(preset, src.has)
-	return c, c.Check(nil)
+	return c, c.Check(Catalogue{})
 }
 
 // decoder walks the tree of the file and the types of Config side by side.

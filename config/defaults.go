@@ -4,6 +4,8 @@ package config
 type Preset struct {
 	Config                // keys outside the lists
 	Feed   Feed           // keys of an entry of feeds
+	Mux    Mux            // keys of an entry of muxes
+	Sensor Sensor         // keys of an entry of sensors
 	Node   map[Class]Node // keys of an entry of nodes, by its class
 }
 
@@ -25,6 +27,8 @@ func Defaults() Preset {
 		Feed: Feed{
 			Continuous: 0.8, // NEC 210.20(A), 215.3: continuous load on an ordinary breaker
 		},
+		Mux:    Mux{Part: "pca9548"},
+		Sensor: Sensor{PeriodS: 5}, // arbitrary
 		Node: map[Class]Node{
 			// 30 s lets an ASIC's supply discharge and clear a latched over-current flag; 60 s is arbitrary.
 			ClassASIC: {Wiring: WiringUnproven, MinOffS: 30, OnPowerReturn: ReturnHold},
@@ -42,6 +46,16 @@ func (c *Config) complete(preset Preset, has func(path string) bool) {
 	for i := range c.Feeds {
 		if !has(index("feeds", i) + ".continuous") {
 			c.Feeds[i].Continuous = preset.Feed.Continuous
+		}
+	}
+	for i := range c.Muxes {
+		if !has(index("muxes", i) + ".part") {
+			c.Muxes[i].Part = preset.Mux.Part
+		}
+	}
+	for i := range c.Sensors {
+		if !has(index("sensors", i) + ".period_s") {
+			c.Sensors[i].PeriodS = preset.Sensor.PeriodS
 		}
 	}
 	for i := range c.Nodes {

@@ -75,6 +75,8 @@ func inline(v reflect.Value) string {
 	switch v.Kind() {
 	case reflect.Bool:
 		return strconv.FormatBool(v.Bool())
+	case reflect.Uint16:
+		return Address(v.Uint()).String()
 	case reflect.Int:
 		return strconv.FormatInt(v.Int(), 10)
 	case reflect.Float64:

@@ -141,7 +141,7 @@ func TestAllAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	config, _ := Parse("all-at-once.yaml", c)
-	golden(t, "testdata/all-at-once.txt", lines(config.Check(ac8)))
+	golden(t, "testdata/all-at-once.txt", lines(config.Check(Catalogue{Model: ac8})))
 }
 
 func TestMinusZeroIsZero(t *testing.T) {

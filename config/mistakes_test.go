@@ -47,8 +47,8 @@ nodes:
 
 func TestSmallHasNoFindings(t *testing.T) {
 	c, findings := Parse("c.yaml", []byte(small))
-	if len(findings) > 0 || len(c.Check(ac8)) > 0 {
-		t.Fatalf("%s%s", lines(findings), lines(c.Check(ac8)))
+	if len(findings) > 0 || len(c.Check(Catalogue{Model: ac8})) > 0 {
+		t.Fatalf("%s%s", lines(findings), lines(c.Check(Catalogue{Model: ac8})))
 	}
 }
 
@@ -65,7 +65,7 @@ func judge(t *testing.T, mistakes []mistake) {
 			}
 			c, findings := Parse("c.yaml", []byte(text))
 			if c != nil {
-				findings = c.Check(ac8)
+				findings = c.Check(Catalogue{Model: ac8})
 			}
 			if got := strings.TrimSpace(lines(findings)); got != m.want {
 				t.Errorf("got\n%s\nwant\n%s", got, m.want)

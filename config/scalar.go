@@ -31,6 +31,8 @@ func (d *decoder) scalar(n ast.Node, path string, to reflect.Value) {
 		d.text(n, path, to)
 	case reflect.Bool:
 		d.boolean(n, path, to)
+	case reflect.Uint16:
+		d.address(n, path, to)
 	default:
 		d.number(n, path, to)
 	}
@@ -91,6 +93,25 @@ func (d *decoder) number(n ast.Node, path string, to reflect.Value) {
 		return
 	}
 	to.SetFloat(v + 0) // turns -0 into 0
+}
+
+// hexAddress is the one way to write an address; YAML readers agree on it being a number.
+var hexAddress = regexp.MustCompile(`^0x[0-9a-fA-F]{2}$`)
+
+// address decodes a 7-bit I2C address. The reserved ones at both ends are no device's (UM10204, section 3.1.12).
+func (d *decoder) address(n ast.Node, path string, to reflect.Value) {
+	const hint = "write it as 0x48, without quotes"
+	s, isText := n.(*ast.StringNode)
+	if !plain(n) || isText && quoted(s) || !hexAddress.MatchString(n.GetToken().Value) {
+		d.src.fail(placeOfNode(n), path, hint, "want an address, got %s", d.describe(n, path))
+		return
+	}
+	v, _ := strconv.ParseUint(n.GetToken().Value[2:], 16, 16)
+	if v < 0x08 || v > 0x77 {
+		d.src.fail(placeOfNode(n), path, "", "devices have addresses from 0x08 to 0x77")
+		return
+	}
+	to.SetUint(v)
 }
 
 func (d *decoder) whole(n ast.Node, path string, to reflect.Value, written string) {

@@ -76,7 +76,7 @@ func load(path string) (*config.Config, error) {
 	if config.HasErrors(findings) {
 		return nil, fmt.Errorf("%v", findings)
 	}
-	if findings := c.Check(inventory.Models); config.HasErrors(findings) {
+	if findings := c.Check(inventory.Catalogue()); config.HasErrors(findings) {
 		return nil, fmt.Errorf("%v", findings)
 	}
 	return c, nil

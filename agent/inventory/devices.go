@@ -50,7 +50,7 @@ func (u *unit) devices() []poll.Device {
 }
 
 func (u *unit) device(name string, points []poll.Point, read func(context.Context) ([]rack.Reading, error)) poll.Device {
-	return poll.Device{Name: name, Bus: u.conf.Bus, Period: u.period, Points: points, Read: read}
+	return poll.Device{Name: name, Bus: u.bus, Period: u.period, Points: points, Read: read}
 }
 
 func (u *unit) point(q rack.Quantity, index int) poll.Point {
@@ -149,6 +149,9 @@ func (u *unit) outletReadings(o pdu.OutletSample) []rack.Reading {
 		return rack.Reading{Point: rack.Point{Device: u.conf.Name, Quantity: q, Index: index}, Value: v, Raw: raw}
 	}
 	out := []rack.Reading{r(q.watts, o.W, o.Raw.W), r(q.amps, o.A, o.Raw.A), r(q.volts, o.V, o.Raw.V), r(q.energy, o.EnergyWh, o.Raw.Energy)}
+	if o.Since.IsZero() { // its counter cannot be read
+		out[3].Quality, out[3].Reason = rack.QualityBad, drivers.Corrupt.String()
+	}
 	if u.pdu.Model().DC {
 		return out
 	}

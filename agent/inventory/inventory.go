@@ -7,6 +7,7 @@ package inventory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,6 +29,9 @@ type Opts struct {
 	Buses  map[string]Bus // by the configuration's name
 	// Identified is told what a board said it is, or why it did not answer. It must not block.
 	Identified func(pdu string, id drivers.Ident, err error)
+	// Line and Counter take a GPIO line for reading; nil: there are none.
+	Line    func(name string) (Line, error)
+	Counter func(name string) (Counter, error)
 }
 
 // Inventory is the rack, ready.
@@ -36,12 +40,23 @@ type Inventory struct {
 	Devices []poll.Device
 	Relays  map[string]power.Relays // by PDU
 	units   map[string]*unit
+	closers []func() error
+}
+
+// Close lets go of what the sensors hold. Poll has ended by then.
+func (inv *Inventory) Close() error {
+	var errs []error
+	for _, c := range inv.closers {
+		errs = append(errs, c())
+	}
+	return errors.Join(errs...)
 }
 
 // unit is one PDU with its place in the configuration.
 type unit struct {
 	conf   config.PDU
-	index  int // place in the configuration
+	index  int    // place in the configuration
+	bus    string // the bus it hangs on, muxes in between or not
 	pdu    *pdu.PDU
 	period time.Duration // between two samples
 	ident  time.Duration // between two readings of the identity
@@ -54,8 +69,12 @@ func Build(o Opts) (*Inventory, error) {
 		return nil, err
 	}
 	inv := &Inventory{Relays: make(map[string]power.Relays), units: make(map[string]*unit)}
+	seg, err := newSegments(o.Config, o.Buses)
+	if err != nil {
+		return nil, err
+	}
 	for i, c := range o.Config.PDUs {
-		u, err := build(o, c)
+		u, err := build(o, seg, c)
 		if err == nil {
 			u.index = i
 		}
@@ -66,50 +85,67 @@ func Build(o Opts) (*Inventory, error) {
 		inv.Relays[c.Name] = relays{u.pdu}
 		inv.Devices = append(inv.Devices, u.devices()...)
 	}
+	for _, c := range o.Config.Sensors {
+		d, err := inv.sensor(o, seg, c)
+		if err != nil {
+			return nil, fmt.Errorf("sensor %s: %w", c.Name, err)
+		}
+		inv.Devices = append(inv.Devices, d)
+	}
 	inv.Layout = layout(o.Config, inv.units)
 	return inv, nil
 }
 
-func build(o Opts, c config.PDU) (*unit, error) {
+func (inv *Inventory) sensor(o Opts, seg *segments, c config.Sensor) (poll.Device, error) {
+	p, ok := findPart(c.Part)
+	if !ok {
+		return poll.Device{}, fmt.Errorf("no part %q", c.Part)
+	}
+	if p.conf.Kind == config.PartLine {
+		made, closer, err := openLine(o, c)
+		if err != nil {
+			return poll.Device{}, err
+		}
+		inv.closers = append(inv.closers, closer)
+		return (&sensor{conf: c, part: made}).device(linesBus), nil
+	}
+	conn, err := seg.poll(c.Bus, c.Via)
+	if err != nil {
+		return poll.Device{}, err
+	}
+	b := &batch{Conn: conn}
+	made, err := p.open(b, c)
+	if err != nil {
+		return poll.Device{}, err
+	}
+	if c.Via != "" && !p.slow {
+		made = made.quick(b)
+	}
+	return (&sensor{conf: c, part: made}).device(o.Config.BusOf(c.Bus, c.Via)), nil
+}
+
+func build(o Opts, seg *segments, c config.PDU) (*unit, error) {
 	m, err := pdu.LoadModel(c.Model)
 	if err != nil {
 		return nil, err
 	}
-	bus, ok := o.Buses[c.Bus]
-	if !ok {
-		return nil, fmt.Errorf("no bus %q", c.Bus)
+	polling, err := seg.poll(c.Bus, c.Via)
+	if err != nil {
+		return nil, err
 	}
-	p, err := pdu.New(bus.Poll, bus.Act, pdu.Opts{Name: c.Name, Model: m})
+	acting, err := seg.act(c.Bus, c.Via)
+	if err != nil {
+		return nil, err
+	}
+	p, err := pdu.New(polling, acting, pdu.Opts{Name: c.Name, Model: m, Segment: seg.segment(c.Bus, c.Via)})
 	if err != nil {
 		return nil, err
 	}
 	found := func(id drivers.Ident, err error) { o.Identified(c.Name, id, err) }
-	return &unit{conf: c, pdu: p, period: o.Config.Poll.OutletPeriod(), ident: o.Config.Poll.IdentityPeriod(), found: found}, nil
+	return &unit{conf: c, bus: o.Config.BusOf(c.Bus, c.Via), pdu: p, period: o.Config.Poll.OutletPeriod(), ident: o.Config.Poll.IdentityPeriod(), found: found}, nil
 }
 
-// Collisions refuses two PDUs that take one address of one bus: a write meant for one board would reach both.
-func Collisions(c *config.Config) error {
-	taken := make(map[string]map[uint16]string)
-	for _, p := range c.PDUs {
-		m, err := pdu.LoadModel(p.Model)
-		if err != nil {
-			return fmt.Errorf("pdu %s: %w", p.Name, err)
-		}
-		if taken[p.Bus] == nil {
-			taken[p.Bus] = make(map[uint16]string)
-		}
-		for _, addr := range m.Addresses() {
-			if other, ok := taken[p.Bus][addr]; ok {
-				return fmt.Errorf("pdu %s: address 0x%02x of bus %s is taken by pdu %s; give each board a bus of its own", p.Name, addr, p.Bus, other)
-			}
-			taken[p.Bus][addr] = p.Name
-		}
-	}
-	return nil
-}
-
-// Models tells the configuration's check what a model offers.
-func Models(name string) (outlets int, banks []string, ok bool) {
+func modelShape(name string) (outlets int, banks []string, ok bool) {
 	m, err := pdu.LoadModel(name)
 	if err != nil {
 		return 0, nil, false

@@ -40,7 +40,7 @@ func rackConfig(t *testing.T, change func(string) string) *config.Config {
 		t.Fatal(err)
 	}
 	c, _ := config.Parse("rack.yaml", []byte(change(string(text))))
-	if f := c.Check(Models); config.HasErrors(f) {
+	if f := c.Check(Catalogue()); config.HasErrors(f) {
 		t.Fatal(f)
 	}
 	return c
@@ -103,6 +103,33 @@ func TestTwoBoardsOnOneAddressAreRefused(t *testing.T) {
 	err := Collisions(c)
 	if err == nil || !strings.Contains(err.Error(), "pdu pdu-b: address 0x20 of bus main is taken by pdu pdu-a") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A part before a switch is heard behind all its channels, and two parts behind different channels never meet.
+func TestCollisionsFollowTheSwitches(t *testing.T) {
+	muxes := []config.Mux{{Name: "mux-a", Part: "pca9548", Bus: "main", Address: 0x70}, {Name: "mux-b", Part: "pca9546", Via: "mux-a.1", Address: 0x71}}
+	sensor := func(name, bus, via string, at config.Address) config.Sensor {
+		return config.Sensor{Name: name, Part: "tmp75", Bus: bus, Via: via, Address: at}
+	}
+	for name, c := range map[string]struct {
+		a, b    config.Sensor
+		collide bool
+	}{
+		"one segment":         {sensor("a", "main", "", 0x48), sensor("b", "main", "", 0x48), true},
+		"two buses":           {sensor("a", "main", "", 0x48), sensor("b", "other", "", 0x48), false},
+		"two channels":        {sensor("a", "", "mux-a.0", 0x48), sensor("b", "", "mux-a.1", 0x48), false},
+		"before and behind":   {sensor("a", "main", "", 0x48), sensor("b", "", "mux-a.1", 0x48), true},
+		"before and deep":     {sensor("a", "main", "", 0x48), sensor("b", "", "mux-b.2", 0x48), true},
+		"beside the inner":    {sensor("a", "", "mux-a.1", 0x48), sensor("b", "", "mux-b.2", 0x48), true},
+		"elsewhere":           {sensor("a", "", "mux-a.0", 0x48), sensor("b", "", "mux-b.2", 0x48), false},
+		"on the inner switch": {sensor("a", "", "mux-a.1", 0x71), sensor("b", "", "mux-a.0", 0x71), true},
+		"on the outer switch": {sensor("a", "", "mux-b.0", 0x70), sensor("b", "main", "", 0x48), true},
+	} {
+		err := Collisions(&config.Config{Muxes: muxes, Sensors: []config.Sensor{c.a, c.b}})
+		if (err != nil) != c.collide {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

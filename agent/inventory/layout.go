@@ -28,7 +28,7 @@ func layout(c *config.Config, units map[string]*unit) *rack.Layout {
 
 func pduOf(u *unit) rack.PDU {
 	m := u.pdu.Model()
-	p := rack.PDU{Name: u.conf.Name, Model: m.Name, Serial: u.conf.Serial, Bus: u.conf.Bus, Settling: m.Settling, Period: u.period}
+	p := rack.PDU{Name: u.conf.Name, Model: m.Name, Serial: u.conf.Serial, Bus: u.bus, Settling: m.Settling, Period: u.period}
 	for i, s := range m.Supplies {
 		p.Supplies = append(p.Supplies, rack.Supply{ID: rack.MeterID{PDU: p.Name, N: i + 1}, Name: s.Bank, NoiseW: s.NoiseW})
 	}

@@ -15,6 +15,8 @@ type Point struct {
 	rack.Point
 	Range  Range  // zero: that of the quantity (DefaultRange)
 	Frozen Frozen // zero: a standing code means nothing
+
+	Meaning rack.Meaning
 }
 
 // Device is whatever is read as a whole: one metering chip, one relay bank, one sensor. All functions are

@@ -26,6 +26,30 @@ const (
 	SupplyV   Quantity = "sup_u_v"  // rms voltage of a supply bank
 	SupplyHz  Quantity = "sup_f_hz" // line frequency of a supply bank
 	SupplyWh  Quantity = "sup_e_wh" // energy of a supply bank since its epoch
+	// Of sensors; Index counts the inputs of one part from 1.
+	HumidityPct Quantity = "rh_pct"       // relative humidity
+	DewC        Quantity = "dew_c"        // dew point of the air there
+	AirHPa      Quantity = "air_hpa"      // pressure of the air
+	DCVolts     Quantity = "dc_u_v"       // direct voltage of a rail
+	DCAmps      Quantity = "dc_i_a"       // direct current of a rail; negative: it flows back
+	DCWatts     Quantity = "dc_p_w"       // power of a rail
+	DCWh        Quantity = "dc_e_wh"      // energy of a rail since its epoch
+	ACVolts     Quantity = "ac_u_v"       // rms voltage of a phase
+	ACAmps      Quantity = "ac_i_a"       // rms current of a phase, or of the neutral conductor
+	ACWatts     Quantity = "ac_p_w"       // active power of a phase
+	ACVA        Quantity = "ac_s_va"      // apparent power of a phase
+	ACHz        Quantity = "ac_f_hz"      // line frequency
+	ACWh        Quantity = "ac_e_wh"      // active energy of a phase since its epoch
+	InVolts     Quantity = "in_u_v"       // voltage at the input of a power supply, which may be AC or DC
+	InAmps      Quantity = "in_i_a"       // current at the input of a power supply
+	InWatts     Quantity = "in_p_w"       // power at the input of a power supply
+	FanRPM      Quantity = "fan_rpm"      // speed of a fan; 0: it stands
+	FlowLPM     Quantity = "flow_lpm"     // flow of a liquid
+	PressureBar Quantity = "pressure_bar" // pressure of a liquid
+	LevelPct    Quantity = "level_pct"    // how full something is
+	InputV      Quantity = "adc_v"        // voltage at an analogue input
+	Leak        Quantity = "leak"         // 1 water, 0 dry; a sensor that cannot tell has no value
+	FaultFlag   Quantity = "fault"        // 1 the part reports a fault of its own
 	// Identified is 1 while the board says the serial that the configuration names.
 	Identified Quantity = "ident"
 )
@@ -54,6 +78,32 @@ func (p Point) String() string { return fmt.Sprintf("%s.%s.%d", p.Device, p.Quan
 
 // OutletPoint is the point of one quantity of one outlet.
 func OutletPoint(o OutletID, q Quantity) Point { return Point{Device: o.PDU, Quantity: q, Index: o.N} }
+
+// Meaning says what a number of a point is, beyond its unit. The zero Meaning says nothing.
+type Meaning struct {
+	Current  Current // of electrical quantities
+	Power    Power   // of powers and energies
+	ClassPct float64 // error class of the part as its maker states it, in percent; 0: not known
+	Label    string  // what hangs there, in the configuration's words
+}
+
+// Current is the kind of current.
+type Current string
+
+// The kinds of current.
+const (
+	AC Current = "ac"
+	DC Current = "dc"
+)
+
+// Power is the kind of power.
+type Power string
+
+// The kinds of power: active is what does work (true power), apparent is volts times amperes.
+const (
+	Active   Power = "active"
+	Apparent Power = "apparent"
+)
 
 // Reading is one value with everything that is needed to trust it or not.
 // Value means nothing unless At is set; with a Quality other than ok it is the last good value.

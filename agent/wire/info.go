@@ -19,6 +19,7 @@ type Info struct {
 	Wiring   map[rack.OutletID]rack.Wiring
 	Devices  []Device
 	Points   []rack.Point // everything telemetry will hold
+	Meanings map[rack.Point]rack.Meaning
 	Limits   Limits
 	Firmware []Firmware
 	Unsigned bool // commands are taken without a signature
@@ -94,6 +95,11 @@ type pointJSON struct {
 	Unit string `json:"unit"`
 	Of   string `json:"of"`
 	N    int    `json:"n"` // positions
+	// Of electrical quantities: the kind of current and of power, and the error class in percent where it is known.
+	Current  rack.Current `json:"current,omitempty"`
+	Power    rack.Power   `json:"power,omitempty"`
+	ClassPct float64      `json:"class_pct,omitempty"`
+	Names    []string     `json:"names,omitempty"` // what hangs at each position; empty: not named
 }
 
 type feedJSON struct {
@@ -148,7 +154,7 @@ func (i Info) Encode() []byte {
 	out := infoJSON{
 		V: 1, Schema: Schema, At: millis(i.At), Boot: i.Boot, Site: i.Layout.Site, Agent: i.Layout.Agent, Software: i.Software,
 		Unsigned: i.Unsigned, Verbs: Verbs(), Limits: i.Limits, Devices: append([]Device{}, i.Devices...),
-		Points: pointsOf(i.Points), Feeds: []feedJSON{}, Outlets: i.outlets(), Nodes: []nodeJSON{},
+		Points: pointsOf(i.Points, i.Meanings), Feeds: []feedJSON{}, Outlets: i.outlets(), Nodes: []nodeJSON{},
 		StaggerS: seconds(i.Layout.Stagger.Milliseconds()), Firmware: []firmwareJSON{},
 	}
 	for _, f := range i.Layout.Feeds {
@@ -166,17 +172,29 @@ func (i Info) Encode() []byte {
 	return encode(out)
 }
 
-func pointsOf(points []rack.Point) map[string]map[string]pointJSON {
+func pointsOf(points []rack.Point, meanings map[rack.Point]rack.Meaning) map[string]map[string]pointJSON {
 	out := map[string]map[string]pointJSON{}
 	for _, p := range points {
 		if out[p.Device] == nil {
 			out[p.Device] = map[string]pointJSON{}
 		}
-		q := quantityOf(p.Quantity)
-		n := max(out[p.Device][string(p.Quantity)].N, p.Index)
-		out[p.Device][string(p.Quantity)] = pointJSON{Unit: q.unit, Of: q.of, N: n}
+		out[p.Device][string(p.Quantity)] = out[p.Device][string(p.Quantity)].with(p, meanings[p])
 	}
 	return out
+}
+
+// with adds one position.
+func (j pointJSON) with(p rack.Point, m rack.Meaning) pointJSON {
+	q := quantityOf(p.Quantity)
+	j.Unit, j.Of, j.N = q.unit, q.of, max(j.N, p.Index)
+	j.Current, j.Power, j.ClassPct = m.Current, m.Power, max(j.ClassPct, m.ClassPct)
+	if m.Label != "" {
+		for len(j.Names) < p.Index {
+			j.Names = append(j.Names, "")
+		}
+		j.Names[p.Index-1] = m.Label
+	}
+	return j
 }
 
 // outlets lists all outlets with what is known about their wiring. One that feeds no configured node is unproven.

@@ -39,6 +39,34 @@ func quantityOf(q rack.Quantity) quantity {
 		return quantity{"Hz", "supply", 2}
 	case rack.SupplyWh:
 		return quantity{"Wh", "supply", 1}
+	case rack.HumidityPct, rack.LevelPct:
+		return quantity{"%", "input", 1}
+	case rack.DewC:
+		return quantity{"Cel", "input", 1}
+	case rack.AirHPa:
+		return quantity{"hPa", "input", 1}
+	case rack.DCVolts, rack.InVolts, rack.InputV:
+		return quantity{"V", "input", 3}
+	case rack.DCAmps, rack.InAmps, rack.ACAmps:
+		return quantity{"A", "input", 3}
+	case rack.DCWatts, rack.InWatts, rack.ACWatts:
+		return quantity{"W", "input", 1}
+	case rack.DCWh, rack.ACWh:
+		return quantity{"Wh", "input", 1}
+	case rack.ACVolts:
+		return quantity{"V", "input", 1}
+	case rack.ACVA:
+		return quantity{"VA", "input", 1}
+	case rack.ACHz:
+		return quantity{"Hz", "input", 2}
+	case rack.FanRPM:
+		return quantity{"/min", "input", 0}
+	case rack.FlowLPM:
+		return quantity{"L/min", "input", 2}
+	case rack.PressureBar:
+		return quantity{"bar", "input", 3}
+	case rack.Leak, rack.FaultFlag:
+		return quantity{"1", "input", 0}
 	case rack.Identified:
 		return quantity{"1", "board", 0}
 	case rack.TempC:

@@ -70,7 +70,7 @@ func foreignSettings(err error) bool {
 // Adopt: each outlet's bit makes its contact what Closed says, pins that drive no relay keep their latch bit.
 // Change Closed where a measurement knows better.
 func (p *PDU) Standing(b BankSample) (latch, direction uint16) {
-	latch = b.Latch
+	latch = b.Latch & p.model.banks[b.Bank].part.all()
 	for i, o := range p.model.on(b.Bank) {
 		if i < len(b.Closed) {
 			latch = o.set(latch, b.Closed[i])

@@ -52,8 +52,11 @@ func (p relayPart) direction(relays uint16) uint16 {
 	if p.directed {
 		return ^relays
 	}
-	return ^uint16(1<<p.pins - 1)
+	return ^p.all()
 }
+
+// all is a latch with every pin of the part high.
+func (p relayPart) all() uint16 { return uint16(1<<p.pins - 1) }
 
 // relayParts are the parts a model file may name.
 func relayParts() map[string]relayPart {

@@ -93,9 +93,11 @@ func inventoryWords(c *config.Config) string {
 			firm++
 		}
 	}
-	return strings.Join([]string{
-		plural(len(c.Buses), "bus"), plural(len(c.PDUs), "PDU"), plural(len(c.Nodes)-firm, "ASIC node"), plural(firm, "GPU node"),
-	}, ", ")
+	words := []string{plural(len(c.Buses), "bus"), plural(len(c.PDUs), "PDU"), plural(len(c.Nodes)-firm, "ASIC node"), plural(firm, "GPU node")}
+	if n := len(c.Sensors); n > 0 {
+		words = append(words, plural(n, "sensor"))
+	}
+	return strings.Join(words, ", ")
 }
 
 // fileTrouble is what is wrong with the file itself, without its name, which stands beside.

@@ -55,7 +55,7 @@ func TestCheck(t *testing.T) {
 // What the agent would never do, told before somebody waits for it.
 func TestCheckOfWhatCannotWork(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.yaml")
-	collides := strings.Replace(exampleText(t), "\nnodes:", "\n  - {name: pdu-b, model: ac8, bus: main, serial: PA-0002, banks: {a: bank-a}}\n\nnodes:", 1)
+	collides := strings.Replace(exampleText(t), "\n# Parts that are only read", "\n  - {name: pdu-b, model: ac8, bus: main, serial: PA-0002, banks: {a: bank-a}}\n\n# Parts that are only read", 1)
 	write(t, path, collides)
 	golden(t, "check-collision", typed(t, "check", "--config", path))
 	golden(t, "run-collision", typed(t, "run", "--config", path))

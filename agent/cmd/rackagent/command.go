@@ -90,7 +90,7 @@ func (c commandCmd) session(a *app) (session, error) {
 func (s session) check() error {
 	as := config.Config{Schema: config.SchemaVersion, Site: s.site, Agent: s.agent, MQTT: s.mqtt}
 	as.MQTT.ClientID = s.agent // not used here: the client has a name of its own
-	for _, f := range as.Check(nil) {
+	for _, f := range as.Check(config.Catalogue{}) {
 		concerns := f.Path == "site" || f.Path == "agent" || strings.HasPrefix(f.Path, "mqtt.")
 		if concerns && f.Severity == config.Error {
 			return &failure{err: fmt.Errorf("%s: %s", f.Path, f.Text), hint: f.Hint, status: exitUsage}

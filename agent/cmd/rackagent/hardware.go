@@ -15,6 +15,7 @@ type hardware interface {
 	Inputs() []board.Line
 	Find(name string) (board.Adapter, error)
 	Bus(name string) (i2cbus.Transport, error)
+	Input(name string) (*board.Input, error)
 }
 
 // placeOf is the name by which the configuration knows a bus: a device path or an adapter's own name.

@@ -18,7 +18,7 @@ func (a *app) load() (*config.Config, []config.Finding, error) {
 		return nil, nil, err
 	}
 	if c != nil {
-		findings = c.Check(inventory.Models)
+		findings = c.Check(inventory.Catalogue())
 	}
 	if c != nil && !config.HasErrors(findings) {
 		findings = append(findings, collisions(a.Config, c)...)
@@ -26,18 +26,26 @@ func (a *app) load() (*config.Config, []config.Finding, error) {
 	return c, findings, nil
 }
 
-// collisions tells of the first address that two boards share.
+// collisions tells of the first address that two parts share.
 func collisions(file string, c *config.Config) []config.Finding {
 	err := inventory.Collisions(c)
 	if err == nil {
 		return nil
 	}
 	f := config.Finding{File: file, Path: "pdus", Severity: config.Error, Text: err.Error()}
-	for i, p := range c.PDUs {
-		if text, ok := strings.CutPrefix(f.Text, "pdu "+p.Name+": "); ok {
-			f.Path, f.Text = fmt.Sprintf("pdus[%d].bus", i), text
-			break
+	place := func(who, path string) {
+		if text, ok := strings.CutPrefix(f.Text, who+": "); ok {
+			f.Path, f.Text = path, text
 		}
+	}
+	for i, m := range c.Muxes {
+		place("mux "+m.Name, fmt.Sprintf("muxes[%d].address", i))
+	}
+	for i, p := range c.PDUs {
+		place("pdu "+p.Name, fmt.Sprintf("pdus[%d].bus", i))
+	}
+	for i, s := range c.Sensors {
+		place("sensor "+s.Name, fmt.Sprintf("sensors[%d].address", i))
 	}
 	return []config.Finding{f}
 }

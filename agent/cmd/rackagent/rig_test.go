@@ -90,6 +90,9 @@ func (f fakeHardware) Find(name string) (board.Adapter, error) {
 	return board.Adapter{}, fmt.Errorf("find bus %q: %w; the board has no I2C bus", name, board.ErrNotFound)
 }
 func (f fakeHardware) Bus(name string) (i2cbus.Transport, error) { return f.bus(name) }
+func (f fakeHardware) Input(name string) (*board.Input, error) {
+	return nil, fmt.Errorf("take line %q: %w", name, board.ErrNotFound)
+}
 
 // lasting is a bus that outlives the process, or the part of it, that opened it.
 type lasting struct{ i2cbus.Transport }

@@ -86,7 +86,7 @@ func (a *app) world(conf *config.Config, d doors, clock *clockWatch, log *slog.L
 	}
 	b := &buses{hardware: hw, owned: make(map[string]map[uint16]string)}
 	return agent.World{
-		Bus: b.open, Owned: b.ownedOn, Opened: register(log), Dial: dial, Password: password(conf.MQTT), Clock: clock.now,
+		Bus: b.open, Owned: b.ownedOn, Opened: register(log), Dial: dial, Password: password(conf.MQTT), Clock: clock.now, Line: lines(hw),
 		Local: opener(d.local), Metrics: opener(d.metrics), Log: log,
 	}, nil
 }

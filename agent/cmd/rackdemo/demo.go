@@ -74,7 +74,7 @@ func newDemo(f flags, out io.Writer) (*demo, error) {
 	if config.HasErrors(findings) {
 		return nil, fmt.Errorf("the demo's own configuration: %v", findings)
 	}
-	if findings := c.Check(inventory.Models); config.HasErrors(findings) {
+	if findings := c.Check(inventory.Catalogue()); config.HasErrors(findings) {
 		return nil, fmt.Errorf("the demo's own configuration: %v", findings)
 	}
 	w, err := sim.New(sim.MinersAndServer(f.Seed)) // what demo.yaml describes, from the hardware's side

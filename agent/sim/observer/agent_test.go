@@ -164,7 +164,7 @@ func (a *realRack) watchWrites() {
 func (a *realRack) start(boot string) (stop func()) {
 	a.t.Helper()
 	c, findings := config.Parse("rack.yaml", []byte(a.yaml))
-	findings = append(findings, c.Check(inventory.Models)...)
+	findings = append(findings, c.Check(inventory.Catalogue())...)
 	if config.HasErrors(findings) {
 		a.t.Fatal(findings)
 	}
