@@ -9,5 +9,6 @@
 // It is NOT a model of the drivers it is used to judge: it shares no code with them, and boards are described here
 // once more, from the hardware's side.
 //
-// Order of locks: a chip's, then the Rack's, then the Trace's. The Rack never calls a chip while it holds its own.
+// Order of locks: a Slot's, a chip's, then the Rack's, then the Trace's. The Rack never calls a chip while it holds its
+// own.
 package sim

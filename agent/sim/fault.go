@@ -22,9 +22,9 @@ const (
 	FaultNack      FaultKind = "nack"      // device: its address is not acknowledged
 	FaultFrozen    FaultKind = "frozen"    // meter: its codes do not move
 	FaultZero      FaultKind = "zero"      // meter: it sees nothing
-	FaultRestart   FaultKind = "restart"   // meter: it falls to its reset values, once
-	FaultBrownout  FaultKind = "brownout"  // board: its expander falls to its power-on values, once
-	FaultForget    FaultKind = "forget"    // board: its switch forgets its channel, once
+	FaultRestart   FaultKind = "restart"   // meter: it falls to its reset values, once; a slot's output is on then
+	FaultBrownout  FaultKind = "brownout"  // board or one expander: expanders fall to their power-on values, once
+	FaultForget    FaultKind = "forget"    // board or one switch: switches forget their channels, once
 	FaultSerial    FaultKind = "serial"    // board and serial number: another board's inventory memory
 	FaultHang      FaultKind = "hang"      // bus: transfers do not return
 	FaultStuck     FaultKind = "stuck"     // bus: a line is held low
@@ -37,7 +37,7 @@ type Fault struct {
 	Kind   FaultKind
 	Outlet rack.OutletID // welded, stuckopen, crossed
 	Other  rack.OutletID // crossed
-	Name   string        // device, board, bus or feed of the others
+	Name   string        // device, board, bus or feed of the others; a part is called as on the bus: pdu-a.bank.2
 	Serial string        // serial
 }
 
@@ -49,7 +49,8 @@ const (
 	shapePair   shape = "PDU.N:PDU.N"
 	shapeDevice shape = "PDU.DEVICE"
 	shapeMeter  shape = "PDU.meter.N"
-	shapeBoard  shape = "PDU"
+	shapeBanks  shape = "PDU or PDU.bank.N"
+	shapeMuxes  shape = "PDU or PDU.mux.N"
 	shapeSerial shape = "PDU:SERIAL"
 	shapeBus    shape = "BUS"
 	shapeFeed   shape = "FEED"
@@ -65,16 +66,16 @@ type kind struct {
 var kinds = map[FaultKind]kind{
 	FaultWelded: {
 		shapeOutlet,
-		func(w *World, f Fault) (*drivertest.Injection, error) { w.rack.weld(f.Outlet, true); return nil, nil },
-		func(w *World, f Fault) { w.rack.weld(f.Outlet, false) },
+		func(w *World, f Fault) (*drivertest.Injection, error) { w.weld(f.Outlet, true); return nil, nil },
+		func(w *World, f Fault) { w.weld(f.Outlet, false) },
 	},
 	FaultStuckOpen: {
 		shapeOutlet,
 		func(w *World, f Fault) (*drivertest.Injection, error) {
-			w.rack.breakOff(f.Outlet, true)
+			w.breakOff(f.Outlet, true)
 			return nil, nil
 		},
-		func(w *World, f Fault) { w.rack.breakOff(f.Outlet, false) },
+		func(w *World, f Fault) { w.breakOff(f.Outlet, false) },
 	},
 	FaultCrossed: {
 		shapePair,
@@ -107,16 +108,13 @@ var kinds = map[FaultKind]kind{
 		nil,
 	},
 	FaultBrownout: {
-		shapeBoard,
-		func(w *World, f Fault) (*drivertest.Injection, error) {
-			w.devices[f.Name].Bank.Reset()
-			return nil, nil
-		},
+		shapeBanks,
+		func(w *World, f Fault) (*drivertest.Injection, error) { w.reset(f.Name, expanders); return nil, nil },
 		nil,
 	},
 	FaultForget: {
-		shapeBoard,
-		func(w *World, f Fault) (*drivertest.Injection, error) { w.devices[f.Name].Mux.Reset(); return nil, nil },
+		shapeMuxes,
+		func(w *World, f Fault) (*drivertest.Injection, error) { w.reset(f.Name, switches); return nil, nil },
 		nil,
 	},
 	FaultSerial: {
@@ -170,6 +168,8 @@ func (f Fault) String() string {
 
 var (
 	deviceForm = regexp.MustCompile(`^[a-z0-9-]{1,23}(\.[a-z]+)(\.[1-9][0-9]?)?$`)
+	bankForm   = regexp.MustCompile(`^[a-z0-9-]{1,23}(\.bank(\.[1-9][0-9]?)?)?$`)
+	muxForm    = regexp.MustCompile(`^[a-z0-9-]{1,23}(\.mux(\.[1-9][0-9]?)?)?$`)
 	meterForm  = regexp.MustCompile(`^[a-z0-9-]{1,23}\.meter\.[1-9][0-9]?$`)
 	busForm    = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,64}$`)
 	serialForm = regexp.MustCompile(`^[A-Za-z0-9._/-]{2,32}$`)
@@ -219,10 +219,16 @@ func (f *Fault) fill(sh shape, what string) (err error) {
 	case shapeMeter:
 		f.Name = what
 		return named(meterForm.MatchString, what)
+	case shapeBanks:
+		f.Name = what
+		return named(bankForm.MatchString, what)
+	case shapeMuxes:
+		f.Name = what
+		return named(muxForm.MatchString, what)
 	case shapeBus:
 		f.Name = what
 		return named(busForm.MatchString, what)
-	default: // a board or a feed
+	default: // a feed
 		f.Name = what
 		return named(rack.ValidName, what)
 	}

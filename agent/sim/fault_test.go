@@ -38,6 +38,7 @@ func TestParseFault(t *testing.T) {
 	for _, s := range []string{
 		"welded=pdu-a.3", "stuckopen=pdu-a.2", "crossed=pdu-a.1:pdu-a.2", "nack=pdu-a.meter.1", "nack=pdu-a.bank", "nack=pdu-a.temp.1",
 		"frozen=pdu-a.meter.2", "zero=pdu-a.meter.2", "restart=pdu-a.meter.4", "brownout=pdu-a", "forget=pdu-a",
+		"brownout=pdu-a.bank", "brownout=pdu-a.bank.2", "forget=pdu-a.mux.1",
 		"hang=sim-i2c-0", "stuck=/dev/i2c-1", "serial=pdu-a:OTHER", "feedlost=feed-a",
 	} {
 		if f, err := ParseFault(s); err != nil || f.String() != s {
@@ -50,7 +51,7 @@ func TestParseFaultMistakes(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"", "welded=PDU.N"},
 		{"welded", "want one of"},
-		{"melted=pdu-a.3", "brownout=PDU, crossed=PDU.N:PDU.N"},
+		{"melted=pdu-a.3", "brownout=PDU or PDU.bank.N, crossed=PDU.N:PDU.N"},
 		{"welded=", "want welded=PDU.N"},
 		{"welded=pdu-a", "want PDU.N, for example pdu-a.3"},
 		{"welded=pdu-a.03", "not 1 to 99"},
@@ -60,6 +61,8 @@ func TestParseFaultMistakes(t *testing.T) {
 		{"frozen=pdu-a.bank", "want frozen=PDU.meter.N"},
 		{"frozen=pdu-a.meter.0", "not such a name"},
 		{"brownout=PDU", "not such a name"},
+		{"brownout=pdu-a.mux.1", "want brownout=PDU or PDU.bank.N"},
+		{"forget=pdu-a.bank", "want forget=PDU or PDU.mux.N"},
 		{"serial=pdu-a", "not a serial number"},
 		{"serial=pdu-a:x", "not a serial number"},
 		{"serial=pdu a:OTHER", "not such a name"},
@@ -101,6 +104,8 @@ func TestInjectNamesWhatExists(t *testing.T) {
 		{"nack=pdu-a.meter.5", "have pdu-a.bank, pdu-a.fru, pdu-a.meter.1"},
 		{"frozen=pdu-b.meter.1", "no device"},
 		{"brownout=pdu-b", `no board "pdu-b", have pdu-a`},
+		{"brownout=pdu-a.bank.2", `no device "pdu-a.bank.2", have pdu-a.bank, pdu-a.fru`},
+		{"forget=pdu-b.mux", `no board "pdu-b.mux", have pdu-a`},
 		{"serial=pdu-b:OTHER", "have pdu-a"},
 		{"hang=i2c-7", `no bus "i2c-7", have sim-i2c-0`},
 		{"feedlost=feed-b", `no feed "feed-b", have feed-a`},

@@ -67,7 +67,17 @@ func (w *World) exists(f Fault, sh shape) error {
 	case shapeOutlet:
 		return w.hasOutlets(f.Outlet)
 	case shapePair:
-		return w.hasOutlets(f.Outlet, f.Other)
+		if err := w.hasOutlets(f.Outlet, f.Other); err != nil {
+			return err
+		}
+		if w.slot(f.Outlet) != nil || w.slot(f.Other) != nil {
+			return fmt.Errorf("a slot's switch and its meter are one part and cannot be crossed")
+		}
+		return nil
+	case shapeBanks:
+		return w.hasParts(f.Name, expanders)
+	case shapeMuxes:
+		return w.hasParts(f.Name, switches)
 	case shapeDevice, shapeMeter:
 		if w.where[f.Name] == "" {
 			return fmt.Errorf("no device %q, have %s", f.Name, names(w.where))
@@ -85,6 +95,21 @@ func (w *World) exists(f Fault, sh shape) error {
 		_, err := w.Devices(f.Name)
 		return err
 	}
+}
+
+// hasParts wants a board with parts of a kind, or one of them.
+func (w *World) hasParts(name string, of func(*Devices) []drivertest.Chip) error {
+	if board, _, one := strings.Cut(name, "."); one && w.devices[board] != nil {
+		if w.where[name] == "" {
+			return fmt.Errorf("no device %q, have %s", name, names(w.where))
+		}
+		return nil
+	}
+	d, err := w.Devices(name)
+	if err == nil && len(of(d)) == 0 {
+		return fmt.Errorf("board %q has no such part, have %s", name, names(w.where))
+	}
+	return err
 }
 
 func (w *World) hasOutlets(ids ...rack.OutletID) error {
@@ -114,15 +139,59 @@ func (w *World) onBus(bus string, f drivertest.Fault) (*drivertest.Injection, er
 // release ends a fault of transfers.
 func (w *World) release(f Fault) { w.active[f].Clear() }
 
-// meter finds a metering chip by a device name that exists.
-func (w *World) meter(name string) *drivertest.ADE7953 {
-	board, rest, _ := strings.Cut(name, ".")
-	for i, m := range w.devices[board].Meters {
-		if meterName(board, i) == board+"."+rest {
-			return m
-		}
+// chip finds a part by what the bus calls it; it exists.
+func (w *World) chip(name string) drivertest.Chip {
+	board, _, _ := strings.Cut(name, ".")
+	return w.devices[board].named[name]
+}
+
+// meter finds a metering part by a name that exists and is one of a meter.
+func (w *World) meter(name string) Meter {
+	m, _ := w.chip(name).(Meter)
+	return m
+}
+
+// slot finds the hot-swap controller of an outlet; nil where a relay switches it.
+func (w *World) slot(o rack.OutletID) *Slot { return w.devices[o.PDU].Slots[o.N-1] }
+
+// weld and breakOff do to an outlet's contact what the fault says; a controller sees what happens to its transistor.
+func (w *World) weld(o rack.OutletID, on bool) {
+	w.rack.weld(o, on)
+	if s := w.slot(o); s != nil {
+		s.weld(on)
 	}
-	return nil
+}
+
+func (w *World) breakOff(o rack.OutletID, on bool) {
+	w.rack.breakOff(o, on)
+	if s := w.slot(o); s != nil {
+		s.breakOff(on)
+	}
+}
+
+// reset lets one part fall to its power-on values, or all parts of a board that pick picks.
+func (w *World) reset(name string, all func(*Devices) []drivertest.Chip) {
+	if d := w.devices[name]; d != nil {
+		for _, c := range all(d) {
+			c.Reset()
+		}
+		return
+	}
+	w.chip(name).Reset()
+}
+
+func expanders(d *Devices) (out []drivertest.Chip) {
+	for _, c := range d.Relays {
+		out = append(out, c)
+	}
+	return out
+}
+
+func switches(d *Devices) (out []drivertest.Chip) {
+	for _, c := range d.Muxes {
+		out = append(out, c)
+	}
+	return out
 }
 
 // renumber gives a board's inventory memory another serial number.

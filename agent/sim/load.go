@@ -66,6 +66,7 @@ type Miner struct {
 	StandbyW float64       // controller alone: 25 W
 	Boot     time.Duration // from power to the first hash
 	Ramp     time.Duration // from the first hash to nominal power
+	Soft     bool          // what feeds it charges its capacitors slowly: no surge
 
 	live  bool
 	since time.Time
@@ -92,7 +93,7 @@ func (l *Miner) Step(at time.Time, live []bool) Next {
 		l.since = at
 	}
 	draw := rise(l.since, l.StandbyW, l.Boot, l.Ramp, l.NominalW).from(at)
-	if came {
+	if came && !l.Soft {
 		draw = draw.under(at, supplyInrush.W, supplyInrush.For)
 	}
 	return Next{Draw: []Curve{draw}}

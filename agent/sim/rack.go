@@ -11,11 +11,11 @@ import (
 	"rackagent/drivers/drivertest"
 )
 
-// Feed is a supply: one phase.
+// Feed is a supply: one phase, or direct current.
 type Feed struct {
 	Name  string
-	Volts float64 // rms, 230
-	Hertz float64 // 50
+	Volts float64 // rms, 230; or 54
+	Hertz float64 // 50; 0: direct current, which has no reactive power
 }
 
 // Plug says which outlets a load hangs on, one for each inlet.
@@ -43,7 +43,6 @@ type Rack struct {
 	feeds    map[string]*feed
 	outlets  map[rack.OutletID]*outlet
 	order    []rack.OutletID
-	relays   map[string][]*relay // by board, in order of their pins
 	plugs    map[string]*plugged
 	queue    []due
 	contacts []Contact
@@ -75,6 +74,14 @@ type plugged struct {
 	outlets []*outlet
 }
 
+// on is the plate as a feed sees it: direct current knows no power factor.
+func (p Plate) on(f *feed) Plate {
+	if f.Hertz == 0 {
+		p.PF, p.Capacitive = 1, false
+	}
+	return p
+}
+
 // due is something that happens at a moment.
 type due struct {
 	at time.Time
@@ -84,7 +91,7 @@ type due struct {
 func newRack(now func() time.Time, seed uint64, t *Trace) *Rack {
 	return &Rack{
 		now: now, seed: drivertest.Noise(seed), trace: t,
-		feeds: map[string]*feed{}, outlets: map[rack.OutletID]*outlet{}, relays: map[string][]*relay{}, plugs: map[string]*plugged{},
+		feeds: map[string]*feed{}, outlets: map[rack.OutletID]*outlet{}, plugs: map[string]*plugged{},
 	}
 }
 
@@ -97,18 +104,20 @@ func (r *Rack) addFeed(f Feed) error {
 	return nil
 }
 
-func (r *Rack) addOutlet(id rack.OutletID, feedName string, kind ContactKind) error {
-	f := r.feeds[feedName]
+func (r *Rack) addOutlet(id rack.OutletID, s Socket) (*outlet, error) {
+	f := r.feeds[s.Feed]
 	if f == nil {
-		return fmt.Errorf("outlet %s: no feed %q", id, feedName)
+		return nil, fmt.Errorf("outlet %s: no feed %q", id, s.Feed)
 	}
-	rl := &relay{at: id, kind: kind, closed: kind == NormallyClosed}
+	rl := &relay{at: id, kind: s.Contact, operate: operateTime, closed: s.Contact == NormallyClosed}
+	if s.Slot {
+		rl.operate = slotTime
+	}
 	o := &outlet{id: id, feed: f, own: rl, relay: rl, noise: r.seed.Stream(2000 + uint64(len(r.order))), plate: Plate{PF: 1}}
 	rl.outlet = o
 	r.outlets[id] = o
 	r.order = append(r.order, id)
-	r.relays[id.PDU] = append(r.relays[id.PDU], rl)
-	return nil
+	return o, nil
 }
 
 func (r *Rack) addLoad(p Plug) error {
@@ -128,7 +137,7 @@ func (r *Rack) addLoad(p Plug) error {
 		case o.plug != nil:
 			return fmt.Errorf("load %q: outlet %s is taken by %q", plate.Name, id, o.plug.plate.Name)
 		}
-		o.plug, o.plate = pl, plate
+		o.plug, o.plate = pl, plate.on(o.feed)
 		pl.outlets = append(pl.outlets, o)
 	}
 	r.plugs[plate.Name] = pl
@@ -240,10 +249,12 @@ func (o *outlet) wander(from, to time.Time) float64 {
 	return 1 + o.plate.Noise*unrest(o.noise, from, to)
 }
 
-// meter is what one metering chip sees: the feed before the relays, and the currents of two outlets.
+// meter is what one metering chip sees: the feed before the relays, and the currents of two inputs, each of one outlet
+// or of a whole supply bank.
 type meter struct {
-	rack    *Rack
-	outlets [2]*outlet
+	rack   *Rack
+	feed   *feed
+	inputs [2][]*outlet
 }
 
 // Between describes an interval of the past.
@@ -252,17 +263,32 @@ func (m meter) Between(from, to time.Time) drivertest.Interval {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.advance(to)
-	f := m.outlets[0].feed
+	f := m.feed
 	wander := 1 + voltNoise*unrest(f.noise, from, to)
 	in := drivertest.Interval{
 		VoltsRMS:  f.volts.Mean(from, to) * wander,
 		VoltsPeak: f.volts.Max(from, to) * wander * math.Sqrt2,
 		Hertz:     f.Hertz * (1 + hertzNoise*unrest(f.noise.Stream(1), from, to)),
 	}
-	for i, o := range m.outlets {
-		in.Channel[i] = o.flow(from, to, f.Volts*wander)
+	for i, outlets := range m.inputs {
+		in.Channel[i] = together(outlets, from, to, f.Volts*wander)
 	}
 	return in
+}
+
+// together is the current and the power of outlets of one feed over an interval at a voltage.
+func together(outlets []*outlet, from, to time.Time, volts float64) drivertest.Flow {
+	var sum drivertest.Flow
+	for _, o := range outlets {
+		f := o.flow(from, to, volts)
+		sum.Watts, sum.Vars, sum.AmpsPeak = sum.Watts+f.Watts, sum.Vars+f.Vars, sum.AmpsPeak+f.AmpsPeak
+	}
+	if len(outlets) == 1 {
+		return outlets[0].flow(from, to, volts)
+	}
+	sum.VA = math.Hypot(sum.Watts, sum.Vars)
+	sum.AmpsRMS = sum.VA / volts
+	return sum
 }
 
 // flow is an outlet's current and power over an interval at a voltage.

@@ -16,19 +16,26 @@ const (
 	NormallyClosed                    // opened by the coil
 )
 
-// operateTime is how long a contact takes to follow its coil: 10 ms, typical of power relays on circuit boards.
-const operateTime = 10 * time.Millisecond
+const (
+	// operateTime is how long a contact takes to follow its coil: 10 ms, typical of power relays on circuit boards.
+	operateTime = 10 * time.Millisecond
+	// slotTime is how long a hot-swap controller's transistor takes to follow OPERATION: arbitrary, it is fast.
+	slotTime = time.Millisecond
+)
 
-// relay is one coil with its contact.
+// relay is one coil with its contact; or a hot-swap controller with its transistor, whose coil has current while the
+// controller wants its output on.
 type relay struct {
 	at        rack.OutletID // its position on the board
 	kind      ContactKind
+	operate   time.Duration // from coil to contact
 	coil      bool
 	closed    bool
 	welded    bool // once closed, it never opens
 	broken    bool // never closes
 	commanded time.Time
-	outlet    *outlet // what it really switches
+	back      time.Time // the coil gets its current back by itself then; zero: it does not
+	outlet    *outlet   // what it really switches
 }
 
 // wanted is where the contact goes.
@@ -43,30 +50,60 @@ func (r *relay) wanted() bool {
 	}
 }
 
-// coils takes the state of a board's expander pins: relay k hangs on pin k-1 and is driven by a high level.
-func (r *Rack) coils(board string, pins drivertest.Pins) {
+// wired is a relay on a pin of an expander.
+type wired struct {
+	bit   uint16
+	relay *relay
+}
+
+// coils takes the state of an expander's pins: a high level gives a coil current.
+func (r *Rack) coils(on []wired, pins drivertest.Pins) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
 	r.advance(now)
-	for k, rl := range r.relays[board] {
-		on := pins.High()&(1<<k) != 0
-		if rl.coil == on {
-			continue
-		}
-		rl.coil, rl.commanded = on, now
-		if !r.started {
-			rl.closed = rl.wanted()
-			continue
-		}
-		r.after(now.Add(operateTime), func(at time.Time) { r.settle(rl, at, CauseCoil) })
+	for _, x := range on {
+		r.drive(x.relay, pins.High()&x.bit != 0, now)
 	}
+}
+
+// output takes what a hot-swap controller makes of its output, and when it will be on again by itself, if it will.
+func (r *Rack) output(rl *relay, on bool, back time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	r.advance(now)
+	r.drive(rl, on, now)
+	if rl.back.Equal(back) {
+		return
+	}
+	rl.back = back
+	if !back.IsZero() {
+		r.after(back, func(at time.Time) {
+			if rl.back.Equal(back) {
+				r.drive(rl, true, at)
+			}
+		})
+	}
+}
+
+// drive gives a coil current or takes it; the contact follows.
+func (r *Rack) drive(rl *relay, on bool, at time.Time) {
+	if rl.coil == on {
+		return
+	}
+	rl.coil, rl.commanded = on, at
+	if !r.started {
+		rl.closed = rl.wanted()
+		return
+	}
+	r.after(at.Add(rl.operate), func(at time.Time) { r.settle(rl, at, CauseCoil) })
 }
 
 // settle moves a contact where it belongs by now. A coil that changed twice within the operate time has moved
 // nothing.
 func (r *Rack) settle(rl *relay, at time.Time, cause Cause) {
-	if cause == CauseCoil && at.Sub(rl.commanded) < operateTime {
+	if cause == CauseCoil && at.Sub(rl.commanded) < rl.operate {
 		return // a later change of the coil has its own moment
 	}
 	want := rl.wanted()

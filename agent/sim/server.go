@@ -13,6 +13,7 @@ type Server struct {
 	Boot     time.Duration // from power-on to load
 	Ramp     time.Duration // from there to nominal power
 	HoldUp   time.Duration // 10 ms
+	Soft     bool          // what feeds it charges its capacitors slowly: no surge
 
 	on    bool
 	since time.Time // switched on
@@ -64,7 +65,7 @@ func (l *Server) Step(at time.Time, live []bool) Next {
 		for k := range draw {
 			draw[k].V += part.plus
 		}
-		if came[i] {
+		if came[i] && !l.Soft {
 			draw = draw.under(at, supplyInrush.W, supplyInrush.For)
 		}
 		next.Draw = append(next.Draw, draw)

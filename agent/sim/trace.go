@@ -33,7 +33,7 @@ type Cause string
 
 // The causes of a contact's change.
 const (
-	CauseCoil  Cause = "coil"  // the expander's pin changed: a write, or its reset
+	CauseCoil  Cause = "coil"  // the expander's pin or the controller's output changed: a write, or its reset
 	CauseFault Cause = "fault" // an injected fault moved it
 )
 

@@ -61,7 +61,7 @@ func (r *Rack) Closed(id rack.OutletID) bool {
 	return ok && o.relay.closed
 }
 
-// Coil tells whether the relay of an outlet's position has current.
+// Coil tells whether the relay of an outlet's position has current; of a slot, whether its controller wants it on.
 func (r *Rack) Coil(id rack.OutletID) bool {
 	o, ok := r.look(id)
 	defer r.mu.Unlock()

@@ -21,8 +21,9 @@ type Config struct {
 	Feeds  []Feed
 	Boards []Board
 	Loads  []Plug
-	// FreshPower begins as after a mains return: relay banks at their power-on values, all pins inputs, loads off.
-	// Otherwise banks are under control, every contact is closed, and loads have been running for long.
+	// FreshPower begins as after a mains return: relay banks at their power-on values, all pins inputs, loads off. Slots
+	// are on, as after every start of their controllers. Otherwise banks are under control, every contact is closed, and
+	// loads have been running for long.
 	FreshPower bool
 	BitRate    int    // of all buses, bit/s; 0: transfers take no time
 	StateDir   string // empty: a new temporary directory, removed by Close
@@ -94,7 +95,9 @@ func (w *World) assemble(c Config) error {
 	}
 	if !c.FreshPower {
 		for name, d := range w.devices {
-			d.Bank.Load(w.boards[name].closedLatch(), w.boards[name].direction())
+			for i, x := range d.Relays {
+				x.Preset(w.boards[name].closedLatch(i), w.boards[name].direction(i))
+			}
 		}
 	}
 	w.rack.start(!c.FreshPower)
@@ -118,11 +121,8 @@ func (w *World) addBoard(b Board, bitRate int) error {
 		return err
 	}
 	w.boards[b.Name], w.devices[b.Name] = &b, d
-	for _, part := range []string{"mux", "bank", "temp.1", "fru"} {
-		w.where[b.Name+"."+part] = b.Bus
-	}
-	for i := range d.Meters {
-		w.where[meterName(b.Name, i)] = b.Bus
+	for name := range d.named {
+		w.where[name] = b.Bus
 	}
 	return nil
 }
@@ -207,7 +207,7 @@ func (w *World) SetFeed(name string, live bool) error {
 	w.rack.setFeed(name, live)
 	for board, d := range w.devices {
 		for i, m := range d.Meters {
-			if w.boards[board].feedOf(2*i) == name {
+			if w.boards[board].feedOf(i) == name {
 				m.SetPowered(live)
 			}
 		}

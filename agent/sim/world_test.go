@@ -103,13 +103,28 @@ func TestRealClock(t *testing.T) {
 }
 
 func TestConfigMistakes(t *testing.T) {
+	socket := func(n int, f func(*Socket)) func(*Config) {
+		return func(c *Config) { f(&c.Boards[0].Outlets[n-1]) }
+	}
 	for name, change := range map[string]func(*Config){
 		"feed twice":        func(c *Config) { c.Feeds = append(c.Feeds, c.Feeds[0]) },
 		"board twice":       func(c *Config) { c.Boards = append(c.Boards, c.Boards[0]) },
-		"no such feed":      func(c *Config) { c.Boards[0].Feeds = []string{"feed-x"} },
+		"no such feed":      func(c *Config) { c.Boards[0] = AC8(DemoBoard, DemoBus, "SIM-0001", "feed-x") },
 		"bad name":          func(c *Config) { c.Boards[0].Name = "PDU A" },
-		"odd outlets":       func(c *Config) { c.Boards[0].Contacts = c.Boards[0].Contacts[:3] },
-		"feeds do not fit":  func(c *Config) { c.Boards[0].Feeds = []string{DemoFeed, DemoFeed} },
+		"no outlets":        func(c *Config) { c.Boards[0].Outlets = nil },
+		"feeds do not fit":  socket(1, func(s *Socket) { s.Feed = "feed-x" }),
+		"pin taken":         socket(1, func(s *Socket) { s.Bit = 1 }),
+		"no such pin":       socket(1, func(s *Socket) { s.Bit = 16 }),
+		"no such relays":    socket(1, func(s *Socket) { s.Relays = 1 }),
+		"no such meter":     socket(1, func(s *Socket) { s.Meter = 4 }),
+		"input taken":       socket(1, func(s *Socket) { s.Input = 1 }),
+		"slot of a relay":   socket(1, func(s *Socket) { s.Slot = true }),
+		"relay of a slot":   func(c *Config) { c.Boards[0].Meters[0].Kind = "adm1272" },
+		"idle meter":        func(c *Config) { c.Boards[0].Meters = append(c.Boards[0].Meters, c.Boards[0].Meters[0]) },
+		"unknown relays":    func(c *Config) { c.Boards[0].Relays[0].Kind = "pcf8574" },
+		"unknown meter":     func(c *Config) { c.Boards[0].Meters[0].Kind = "ade9000" },
+		"no such switch":    func(c *Config) { c.Boards[0].Meters[0].Mux = 1 },
+		"no such channel":   func(c *Config) { c.Boards[0].Meters[0].Channel = 8 },
 		"no such outlet":    func(c *Config) { c.Loads[0].Outlets[0].N = 9 },
 		"outlet taken":      func(c *Config) { c.Loads[0].Outlets[0].N = 2 },
 		"load twice":        func(c *Config) { c.Loads[1].Load = NewMiner("asic-1") },

@@ -25,7 +25,8 @@ type realRack struct {
 	t      *testing.T
 	w      *sim.World
 	yaml   string
-	dir    string // the agent's state directory
+	dir    string                         // the agent's state directory
+	moves  func(drivertest.Transfer) bool // tells the writes to relays from the other transfers
 	states []State
 	stop   func() // ends the agent that runs
 }
@@ -34,15 +35,20 @@ type realRack struct {
 // relays, and judges it. It must break nothing.
 func realStory(t *testing.T, writes int, play func(*realRack)) {
 	t.Helper()
+	realStoryIn(t, sim.Demo(3), rackConfig, func(x drivertest.Transfer) bool { return x.Addr == 0x20 && len(x.W) > 1 }, writes, play)
+}
+
+// realStoryIn is the same in a world and under a configuration of its own.
+func realStoryIn(t *testing.T, c sim.Config, yaml string, moves func(drivertest.Transfer) bool, writes int, play func(*realRack)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		c := sim.Demo(3)
 		c.StateDir = t.TempDir()
 		w, err := sim.New(c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := &realRack{t: t, w: w, dir: filepath.Join(c.StateDir, "state")}
-		a.yaml = strings.Replace(rackConfig, "agent: r1\n", "agent: r1\nmqtt: {broker: \"mqtt://127.0.0.1:1883\"}\nhttp: {listen: \"\"}\nstate_dir: "+a.dir+"\n", 1)
+		a := &realRack{t: t, w: w, dir: filepath.Join(c.StateDir, "state"), moves: moves}
+		a.yaml = strings.Replace(yaml, "agent: r1\n", "agent: r1\nstate_dir: "+a.dir+"\n", 1)
 		if err := w.Broker().Start(""); err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +155,7 @@ func (a *realRack) watchWrites() {
 		a.t.Fatal(err)
 	}
 	bus.SetGate(func(p drivertest.Phase, x drivertest.Transfer) error {
-		if p == drivertest.Before && x.Addr == 0x20 && len(x.W) > 1 {
+		if p == drivertest.Before && a.moves(x) {
 			s, err := Copy(a.w, a.dir, filepath.Join(a.t.TempDir(), "copy"))
 			if err != nil {
 				a.t.Error(err)

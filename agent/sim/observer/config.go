@@ -2,6 +2,7 @@ package observer
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,30 +32,47 @@ type feed struct {
 	limitA       float64 // per line
 }
 
-// pdu is a board with its relay expander on a bus.
+// pdu is a board on a bus.
 type pdu struct {
 	name       string
 	bus        string // as the world calls it
 	serial     string
 	noIdentity bool
-	bank       uint16 // address of the relay expander
 	fru        uint16 // address of the inventory memory; 0: none
 	settling   time.Duration
+	banks      []*relays
+	supplies   []*supply
 	outlets    []*outlet
 }
 
-// outlet is one outlet with its relay.
+// supply is a supply bank with one meter for all its outlets.
+type supply struct {
+	name    string
+	noiseW  float64
+	outlets []*outlet
+}
+
+// outlet is one outlet with what switches and measures it.
 type outlet struct {
 	id             rack.OutletID
 	pdu            *pdu
 	node           *node // nil: feeds nothing that the configuration names
 	feed           string
-	bit            uint16 // of the expander
+	bank           *relays
+	bit            uint16 // of the part that drives the relay
 	activeHigh     bool
 	normallyClosed bool
-	ratingA        float64
+	limitA         float64 // of the socket, for long
 	noiseW         float64
-	meter          string // name of the metering chip in the world, as "pdu-a.meter.2"
+	meter          metering
+	supply         *supply // whose meter it shares; nil: the meter is its own, or it has none
+}
+
+// metering is the part that measures an outlet.
+type metering struct {
+	chip        string        // what the world calls it, as "pdu-a.meter.2"; empty: none
+	mux         string        // the switch before it, as "pdu-a.mux"; empty: none
+	integration time.Duration // over how long it adds up one value
 }
 
 // node is a load.
@@ -126,22 +144,42 @@ type nodeYAML struct {
 type modelYAML struct {
 	SettlingMS float64 `yaml:"settling_ms"`
 	Buses      struct {
+		Muxes []struct {
+			Address uint16 `yaml:"address"`
+		} `yaml:"muxes"`
 		Relays []struct {
+			Part    string `yaml:"part"`
 			Address uint16 `yaml:"address"`
 		} `yaml:"relays"`
 		FRU struct {
 			Address uint16 `yaml:"address"`
 		} `yaml:"fru"`
 	} `yaml:"buses"`
-	Outlets []struct {
-		Bank    string  `yaml:"bank"`
-		Meter   *int    `yaml:"meter"`
-		Relay   int     `yaml:"relay"`
-		Active  string  `yaml:"active"`
-		Contact string  `yaml:"contact"`
-		RatingA float64 `yaml:"rating_a"`
-		NoiseW  float64 `yaml:"noise_w"`
-	} `yaml:"outlets"`
+	Meters []struct {
+		Part    string `yaml:"part"`
+		Address uint16 `yaml:"address"`
+		Mux     int    `yaml:"mux"`
+		Channel *int   `yaml:"channel"`
+	} `yaml:"meters"`
+	Supplies []struct {
+		Bank   string  `yaml:"bank"`
+		Meter  int     `yaml:"meter"`
+		NoiseW float64 `yaml:"noise_w"`
+	} `yaml:"supplies"`
+	Outlets []outletYAML `yaml:"outlets"`
+}
+
+type outletYAML struct {
+	Bank       string   `yaml:"bank"`
+	Meter      *int     `yaml:"meter"`
+	Relays     int      `yaml:"relays"`
+	Relay      int      `yaml:"relay"`
+	Operation  bool     `yaml:"operation"`
+	Active     string   `yaml:"active"`
+	Contact    string   `yaml:"contact"`
+	RatingA    float64  `yaml:"rating_a"`
+	Continuous *float64 `yaml:"continuous"`
+	NoiseW     float64  `yaml:"noise_w"`
 }
 
 // Defaults of the configuration file, as its commented example gives them.
@@ -199,35 +237,117 @@ func (l *layout) addPDUs(c *configYAML, models map[string][]byte) error {
 			name: p.Name, serial: p.Serial, noIdentity: p.Identity != "", fru: m.Buses.FRU.Address,
 			settling: seconds(m.SettlingMS / 1000),
 		}
-		if len(m.Buses.Relays) > 0 {
-			u.bank = m.Buses.Relays[0].Address
-		}
 		for _, b := range c.Buses {
 			if b.Name == p.Bus {
 				u.bus = cmp.Or(b.Adapter, b.Device)
 			}
 		}
-		if u.bus == "" || u.bank == 0 {
-			return fmt.Errorf("pdu %s: no bus %q, or model %s names no relay expander", p.Name, p.Bus, p.Model)
+		if err := u.build(&m, p.Banks); err != nil {
+			return fmt.Errorf("pdu %s, model %s: %w", p.Name, p.Model, err)
+		}
+		if u.bus == "" || len(u.banks) == 0 {
+			return fmt.Errorf("pdu %s: no bus %q, or model %s names no relay part", p.Name, p.Bus, p.Model)
 		}
 		l.pdus = append(l.pdus, u)
-		l.addOutlets(u, &m, p.Banks)
+		for _, o := range u.outlets {
+			l.outlets[o.id] = o
+		}
 	}
 	return nil
 }
 
-func (l *layout) addOutlets(u *pdu, m *modelYAML, banks map[string]string) {
-	for i, o := range m.Outlets {
-		out := &outlet{
-			id: rack.OutletID{PDU: u.name, N: i + 1}, pdu: u, feed: banks[o.Bank], bit: 1 << o.Relay,
-			activeHigh: o.Active != "low", normallyClosed: o.Contact == "nc", ratingA: o.RatingA, noiseW: o.NoiseW,
+// build makes relay banks, outlets and supplies of a model.
+func (u *pdu) build(m *modelYAML, feeds map[string]string) error {
+	for i, r := range m.Buses.Relays {
+		k, known := kindOf(r.Part)
+		if !known {
+			return fmt.Errorf("nothing is known here of the relay part %q", r.Part)
 		}
-		if o.Meter != nil {
-			out.meter = fmt.Sprintf("%s.meter.%d", u.name, *o.Meter+1)
-		}
-		u.outlets = append(u.outlets, out)
-		l.outlets[out.id] = out
+		u.banks = append(u.banks, &relays{pdu: u, kind: k, addr: r.Address, chip: u.part("bank", i, len(m.Buses.Relays))})
 	}
+	for i := range m.Outlets {
+		if err := u.addOutlet(m, i, feeds); err != nil {
+			return fmt.Errorf("outlet %d: %w", i+1, err)
+		}
+	}
+	if len(u.banks) > 1 {
+		for i, b := range u.banks {
+			b.n = i + 1
+		}
+	}
+	for _, s := range m.Supplies {
+		if s.Meter < 0 || s.Meter >= len(m.Meters) {
+			return fmt.Errorf("supply %s: no meter %d", s.Bank, s.Meter)
+		}
+		u.addSupply(m, s.Bank, s.Meter, s.NoiseW)
+	}
+	return nil
+}
+
+// part is what the world calls the i-th of n equal parts.
+func (u *pdu) part(kind string, i, n int) string {
+	if n == 1 {
+		return u.name + "." + kind
+	}
+	return fmt.Sprintf("%s.%s.%d", u.name, kind, i+1)
+}
+
+func (u *pdu) addOutlet(m *modelYAML, i int, feeds map[string]string) error {
+	c := m.Outlets[i]
+	o := &outlet{
+		id: rack.OutletID{PDU: u.name, N: i + 1}, pdu: u, feed: feeds[c.Bank], bit: 1 << c.Relay,
+		activeHigh: c.Active != "low", normallyClosed: c.Contact == "nc",
+		limitA: c.RatingA * given(c.Continuous, defaultContinuous), noiseW: c.NoiseW,
+	}
+	if c.Meter != nil {
+		if *c.Meter < 0 || *c.Meter >= len(m.Meters) {
+			return fmt.Errorf("no meter %d", *c.Meter)
+		}
+		o.meter = u.metering(m, *c.Meter)
+	}
+	switch {
+	case c.Operation && c.Meter == nil:
+		return errors.New("it is switched by its meter, and has none")
+	case c.Operation: // each such outlet is a relay bank of its own, behind those of buses.relays
+		o.bit = operationOn
+		o.bank = &relays{pdu: u, kind: operation, addr: m.Meters[*c.Meter].Address, chip: o.meter.chip}
+		u.banks = append(u.banks, o.bank)
+	case c.Relays < 0 || c.Relays >= len(m.Buses.Relays):
+		return fmt.Errorf("no relay part %d", c.Relays)
+	default:
+		o.bank = u.banks[c.Relays]
+	}
+	o.bank.outlets = append(o.bank.outlets, o)
+	u.outlets = append(u.outlets, o)
+	return nil
+}
+
+func (u *pdu) addSupply(m *modelYAML, bank string, meter int, noiseW float64) {
+	s := &supply{name: bank, noiseW: noiseW}
+	for i, o := range u.outlets {
+		if m.Outlets[i].Bank == bank {
+			o.supply, o.meter = s, u.metering(m, meter)
+			s.outlets = append(s.outlets, o)
+		}
+	}
+	u.supplies = append(u.supplies, s)
+}
+
+// metering is the part at a place of the model's list. Its integration is half of the time over which it adds up a value,
+// so that each step of a load is seen: the rms values of an ADE7953 settle in 200 ms (data sheet, rev. C), a MCP39F521
+// takes four line cycles, 80 ms; an ADM1272 tells the moment.
+func (u *pdu) metering(m *modelYAML, i int) metering {
+	out := metering{chip: fmt.Sprintf("%s.meter.%d", u.name, i+1), integration: 100 * time.Millisecond}
+	switch m.Meters[i].Part {
+	case "mcp39f521":
+		out.integration = 40 * time.Millisecond
+	case "adm1272":
+		out.integration = 10 * time.Millisecond
+	}
+	if m.Meters[i].Channel != nil {
+		out.mux = u.part("mux", m.Meters[i].Mux, len(m.Buses.Muxes))
+	}
+	return out
 }
 
 func (l *layout) addNode(c nodeYAML) error {

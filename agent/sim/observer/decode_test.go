@@ -15,27 +15,27 @@ import (
 func TestExpanderTakes(t *testing.T) {
 	for _, x := range []struct {
 		w    []byte
-		want expander
+		want chip
 	}{
-		{[]byte{2}, expander{latch: 0xFFFF, direction: 0xFFFF, pointer: 2}},
-		{[]byte{2, 0x12, 0x34}, expander{latch: 0x3412, direction: 0xFFFF, pointer: 2}},
-		{[]byte{3, 0x12, 0x34}, expander{latch: 0x1234, direction: 0xFFFF, pointer: 3}},
-		{[]byte{3, 0x12}, expander{latch: 0x12FF, direction: 0xFFFF, pointer: 2}},
-		{[]byte{2, 0x12, 0x34, 0x56}, expander{latch: 0x3456, direction: 0xFFFF, pointer: 3}},
-		{[]byte{6, 0, 0}, expander{latch: 0xFFFF, pointer: 6}},
-		{[]byte{5, 0xA0}, expander{latch: 0xFFFF, direction: 0xFFFF, polarity: 0xA000, pointer: 4}},
-		{[]byte{0, 1, 2}, expander{latch: 0xFFFF, direction: 0xFFFF}},
-		{[]byte{0x0A, 0, 0}, expander{direction: 0xFFFF, pointer: 2}}, // the upper bits of the command byte do not count
-		{nil, powerOn()},
+		{[]byte{2}, chip{latch: 0xFFFF, direction: 0xFFFF, pointer: 2}},
+		{[]byte{2, 0x12, 0x34}, chip{latch: 0x3412, direction: 0xFFFF, pointer: 2}},
+		{[]byte{3, 0x12, 0x34}, chip{latch: 0x1234, direction: 0xFFFF, pointer: 3}},
+		{[]byte{3, 0x12}, chip{latch: 0x12FF, direction: 0xFFFF, pointer: 2}},
+		{[]byte{2, 0x12, 0x34, 0x56}, chip{latch: 0x3456, direction: 0xFFFF, pointer: 3}},
+		{[]byte{6, 0, 0}, chip{latch: 0xFFFF, pointer: 6}},
+		{[]byte{5, 0xA0}, chip{latch: 0xFFFF, direction: 0xFFFF, polarity: 0xA000, pointer: 4}},
+		{[]byte{0, 1, 2}, chip{latch: 0xFFFF, direction: 0xFFFF}},
+		{[]byte{0x0A, 0, 0}, chip{direction: 0xFFFF, pointer: 2}}, // the upper bits of the command byte do not count
+		{nil, powerOn(expander16)},
 	} {
-		if got := powerOn().take(x.w); got != x.want {
+		if got := powerOn(expander16).take(x.w); got != x.want {
 			t.Errorf("% x: %+v, want %+v", x.w, got, x.want)
 		}
 	}
 }
 
 func TestExpanderTells(t *testing.T) {
-	x := expander{latch: 0x3412, direction: 0xFF00, pointer: 2}
+	x := chip{latch: 0x3412, direction: 0xFF00, pointer: 2}
 	for _, c := range []struct {
 		r    []byte
 		fits bool
@@ -66,7 +66,7 @@ func FuzzExpander(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x := powerOn()
+		x := powerOn(expander16)
 		for len(script) > 0 {
 			n := min(int(script[0]%6), len(script)-1)
 			out := script[1 : 1+n]
@@ -103,20 +103,25 @@ func TestExampleConfiguration(t *testing.T) {
 		t.Errorf("%v %v %v", l.period, l.identity, l.stagger)
 	case l.feeds["row-4"].limitA != 25.2 || l.feeds["bank-a"].limitA != 32*0.8 || l.top("bank-a") != "row-4":
 		t.Errorf("%+v", l.feeds)
-	case o.node.name != "gpu-1" || !o.node.firm || o.node.minOff != time.Minute || !o.normallyClosed || o.bit != 0x80 || o.meter != "pdu-a.meter.4":
+	case o.node.name != "gpu-1" || !o.node.firm || o.node.minOff != time.Minute || !o.normallyClosed || o.bit != 0x80 || o.meter.chip != "pdu-a.meter.4":
 		t.Errorf("%+v of %+v", o, o.node)
-	case o.pdu.bus != "/dev/i2c-1" || o.pdu.bank != 0x20 || o.pdu.fru != 0x50 || o.pdu.settling != 300*time.Millisecond:
+	case o.pdu.bus != "/dev/i2c-1" || o.bank.addr != 0x20 || o.bank.n != 0 || o.bank.label() != "pdu-a" || o.pdu.fru != 0x50 || o.pdu.settling != 300*time.Millisecond:
 		t.Errorf("%+v", o.pdu)
 	}
 }
 
+// models are all model files that there are.
 func models(t testing.TB) map[string][]byte {
 	t.Helper()
-	model, err := os.ReadFile("../../../drivers/pdu/models/ac8.yaml")
-	if err != nil {
-		t.Fatal(err)
+	out := map[string][]byte{}
+	for _, name := range []string{"ac8", "ac24", "ac8-bank", "dc6"} {
+		model, err := os.ReadFile("../../../drivers/pdu/models/" + name + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[name] = model
 	}
-	return map[string][]byte{"ac8": model}
+	return out
 }
 
 // Loads between two lines count on both, and a node once on each line that one of its outlets hangs on.
@@ -185,16 +190,21 @@ func TestEvidence(t *testing.T) {
 		}
 	}
 	for words, e := range map[string]Evidence{
-		"there is no world":                      {},
-		"site, agent or pdus are missing":        {World: world(0)},
-		"is not among the evidence":              {World: world(0), Config: []byte(rackConfig)},
-		"its older part was dropped":             {World: cut, Config: []byte(rackConfig), Models: models(t)},
-		"have sim-i2c-0":                         {World: world(0), Config: []byte(strings.Replace(rackConfig, "sim-i2c-0", "i2c-9", 1)), Models: models(t)},
-		"no outlet pdu-a.9":                      {World: world(0), Config: []byte(strings.Replace(rackConfig, "pdu-a.8", "pdu-a.9", 1)), Models: models(t)},
-		"outlet number \"08\" is not 1 to 99":    {World: world(0), Config: []byte(strings.Replace(rackConfig, "pdu-a.8", "pdu-a.08", 1)), Models: models(t)},
-		"configuration:":                         {World: world(0), Config: []byte("nodes: 7"), Models: models(t)},
-		"model ac8:":                             {World: world(0), Config: []byte(rackConfig), Models: map[string][]byte{"ac8": []byte("outlets: 7")}},
-		"no bus \"main\", or model ac8 names no": {World: world(0), Config: []byte(rackConfig), Models: map[string][]byte{"ac8": []byte("model: ac8")}},
+		"there is no world":                                   {},
+		"site, agent or pdus are missing":                     {World: world(0)},
+		"is not among the evidence":                           {World: world(0), Config: []byte(rackConfig)},
+		"its older part was dropped":                          {World: cut, Config: []byte(rackConfig), Models: models(t)},
+		"have sim-i2c-0":                                      {World: world(0), Config: []byte(strings.Replace(rackConfig, "sim-i2c-0", "i2c-9", 1)), Models: models(t)},
+		"no outlet pdu-a.9":                                   {World: world(0), Config: []byte(strings.Replace(rackConfig, "pdu-a.8", "pdu-a.9", 1)), Models: models(t)},
+		"outlet number \"08\" is not 1 to 99":                 {World: world(0), Config: []byte(strings.Replace(rackConfig, "pdu-a.8", "pdu-a.08", 1)), Models: models(t)},
+		"configuration:":                                      {World: world(0), Config: []byte("nodes: 7"), Models: models(t)},
+		"nothing is known here of the relay part \"pca9552\"": {World: world(0), Config: []byte(rackConfig), Models: map[string][]byte{"ac8": []byte("buses: {relays: [{part: pca9552}]}")}},
+		"outlet 1: no relay part 0":                           {World: world(0), Config: []byte(rackConfig), Models: map[string][]byte{"ac8": []byte("outlets: [{relay: 1}]")}},
+		"outlet 1: no meter 0":                                {World: world(0), Config: []byte(rackConfig), Models: map[string][]byte{"ac8": []byte("outlets: [{meter: 0}]")}},
+		"outlet 1: it is switched by its meter, and has none": {World: world(0), Config: []byte(rackConfig), Models: map[string][]byte{"ac8": []byte("outlets: [{operation: true}]")}},
+		"supply a: no meter 3":                                {World: world(0), Config: []byte(rackConfig), Models: map[string][]byte{"ac8": []byte("supplies: [{bank: a, meter: 3}]")}},
+		"model ac8:":                                          {World: world(0), Config: []byte(rackConfig), Models: map[string][]byte{"ac8": []byte("outlets: 7")}},
+		"no bus \"main\", or model ac8 names no":              {World: world(0), Config: []byte(rackConfig), Models: map[string][]byte{"ac8": []byte("model: ac8")}},
 	} {
 		expect(t, Observe(e), words, "evidence")
 	}

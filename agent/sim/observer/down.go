@@ -59,7 +59,8 @@ func (r *run) openedBy(c *sim.Contact) *write {
 	if c.Cause != sim.CauseCoil || c.Relay != c.Outlet {
 		return nil
 	}
-	for _, s := range r.truth.spans(func(f sim.Fault) bool { return f.Kind == sim.FaultBrownout && f.Name == c.Relay.PDU }) {
+	o := r.layout.outlets[c.Relay]
+	for _, s := range r.truth.spans(func(f sim.Fault) bool { return o != nil && o.bank.struck(f) }) {
 		if s.from.Equal(c.Commanded) {
 			return nil
 		}

@@ -33,7 +33,7 @@ type explainer struct {
 // word is one half of a take-over.
 type word struct {
 	record *record
-	pair   byte
+	reg    register
 }
 
 // explain finds the reasons of all writes. A write that leaves every relay as it was fits many steps, so steps are
@@ -76,42 +76,63 @@ func (x *explainer) spent(o reason) string {
 
 // reason finds why a write was allowed: a take-over, a problem, or the steps of which one has to be its.
 func (x *explainer) reason(w *write) (reason, []reason) {
-	switch {
-	case w.pair == pairPolarity:
-		return reason{problem: "no command writes the polarity"}, nil
-	case len(w.data) > 2:
-		return reason{problem: fmt.Sprintf("it writes %d bytes in a row, over the same port more than once", len(w.data))}, nil
-	case w.pair == pairDirection || w.adrift():
-		if r := x.takeOver(w); r.record != nil || w.pair == pairDirection || !w.controlled() {
+	if problem := w.never(); problem != "" {
+		return reason{problem: problem}, nil
+	}
+	if w.reg == regDirection || w.adrift() {
+		if r := x.takeOver(w); r.record != nil || w.reg == regDirection || !w.controlled() {
 			return r, nil
 		}
 	}
 	return x.steps(w)
 }
 
-// adrift tells whether the bank may have been out of control: every relay's pin an input.
+// never tells why no command whatever makes such a write; empty: one may.
+func (w *write) never() string {
+	switch {
+	case w.reg == regPolarity || w.reg == regOnOff || w.reg == regPowerCycle:
+		return "no command writes the " + string(w.reg)
+	case w.reg != regOperation && len(w.data) > w.bank.kind.width():
+		return fmt.Sprintf("it writes %d bytes in a row, over the same port more than once", len(w.data))
+	case w.reg != regOperation:
+		return ""
+	case w.data[0] != operationOn && w.data[0] != operationOff:
+		return fmt.Sprintf("OPERATION is %02x or %02x, and this is somebody else's", operationOn, operationOff)
+	case len(w.bank.kind.heard(w.bank.addr, slices.Concat([]byte{cmdOperation}, w.data), 0)) != 2:
+		return "it has not the form of a write: one byte, and its packet error code"
+	}
+	return ""
+}
+
+// adrift tells whether the bank may have been out of control: every relay's pin an input. A controller has no direction
+// and is never out of control.
 func (w *write) adrift() bool {
-	pins := w.pdu.relays()
-	return slices.ContainsFunc(w.before, func(s expander) bool { return s.direction&pins == pins })
+	pins := w.bank.bits()
+	return slices.ContainsFunc(w.before, func(s chip) bool { return s.direction&pins == pins })
 }
 
 // controlled tells whether the bank may have driven all its relays.
 func (w *write) controlled() bool {
-	pins := w.pdu.relays()
-	return slices.ContainsFunc(w.before, func(s expander) bool { return s.direction&pins == 0 })
+	pins := w.bank.bits()
+	return slices.ContainsFunc(w.before, func(s chip) bool { return s.direction&pins == 0 })
+}
+
+// of tells whether a record of a take-over is about a bank.
+func (p *progress) of(u *relays) bool {
+	return p != nil && p.Fact == factAdopt && p.PDU == u.pdu.name && p.Bank == u.n
 }
 
 // takeOver looks for a progress record that holds exactly the word written.
 func (x *explainer) takeOver(w *write) reason {
-	best := "no progress record has the fact adopt for " + w.pdu.name
+	best := "no progress record has the fact adopt for " + w.bank.label()
 	for _, e := range x.book.entries {
 		for _, p := range e.progress {
-			if p.Progress == nil || p.Progress.Fact != factAdopt || p.Progress.PDU != w.pdu.name {
+			if !p.Progress.of(w.bank) {
 				continue
 			}
 			problem := x.adoptProblem(w, e, p)
 			if problem == "" {
-				x.words[word{p, w.pair}] = w
+				x.words[word{p, w.reg}] = w
 				return reason{record: p, entry: e}
 			}
 			best = problem
@@ -120,19 +141,22 @@ func (x *explainer) takeOver(w *write) reason {
 	return reason{problem: best}
 }
 
-// adoptProblem tells why a progress record does not explain a half of a take-over; empty: it does.
+// adoptProblem tells why a progress record does not explain a half of a take-over; empty: it does. Only the bits that the
+// part has are compared.
 func (x *explainer) adoptProblem(w *write, e *entry, p *record) string {
 	of := "the take-over recorded for command " + e.id
-	p16 := p.Progress
-	switch {
-	case p16.Latch == nil || p16.Direction == nil:
+	if p.Progress.Latch == nil || p.Progress.Direction == nil {
 		return of + " does not hold both words"
-	case w.pair == pairLatch && !w.gives(func(s expander) bool { return s.latch == *p16.Latch }):
-		return fmt.Sprintf("%s has the latch %#04x", of, *p16.Latch)
-	case w.pair == pairDirection && !w.gives(func(s expander) bool { return s.direction == *p16.Direction && s.latch == *p16.Latch }):
-		return fmt.Sprintf("%s has the direction %#04x over the latch %#04x", of, *p16.Direction, *p16.Latch)
-	case x.words[word{p, w.pair}] != nil:
-		return of + " was carried out already by record " + fmt.Sprint(x.words[word{p, w.pair}].seq)
+	}
+	pins := w.bank.kind.pins()
+	latch, direction := *p.Progress.Latch&pins, *p.Progress.Direction&pins
+	switch {
+	case w.reg == regLatch && !w.gives(func(s chip) bool { return s.latch == latch }):
+		return fmt.Sprintf("%s has the latch %#04x", of, latch)
+	case w.reg == regDirection && !w.gives(func(s chip) bool { return s.direction == direction && s.latch == latch }):
+		return fmt.Sprintf("%s has the direction %#04x over the latch %#04x", of, direction, latch)
+	case x.words[word{p, w.reg}] != nil:
+		return of + " was carried out already by record " + fmt.Sprint(x.words[word{p, w.reg}].seq)
 	case len(e.accepted) == 0:
 		return of + ": the command was never accepted"
 	case p.At.After(w.at):
@@ -142,7 +166,7 @@ func (x *explainer) adoptProblem(w *write, e *entry, p *record) string {
 }
 
 // gives tells whether the write may have led to a state.
-func (w *write) gives(f func(expander) bool) bool { return slices.ContainsFunc(w.after, f) }
+func (w *write) gives(f func(chip) bool) bool { return slices.ContainsFunc(w.after, f) }
 
 // steps lists the steps of accepted plans that move exactly the relay that the write moves, in their time.
 func (x *explainer) steps(w *write) (reason, []reason) {
@@ -205,12 +229,12 @@ func (r *record) steps() []*planStep {
 // was, on a bank that drives its relays. The bit itself may have been right already.
 func (x *explainer) fits(w *write, st *planStep) bool {
 	o := x.layout.outlets[st.On]
-	if o == nil || o.pdu != w.pdu || st.Do != doCut && st.Do != doEnergise {
+	if o == nil || o.bank != w.bank || st.Do != doCut && st.Do != doEnergise {
 		return false
 	}
 	for i, was := range w.before {
 		is := w.after[i]
-		if (was.latch^is.latch)&^o.bit == 0 && was.direction&w.pdu.relays() == 0 && is.closed(o) == (st.Do == doEnergise) {
+		if (was.latch^is.latch)&^o.bit == 0 && was.direction&w.bank.bits() == 0 && is.closed(o) == (st.Do == doEnergise) {
 			return true
 		}
 	}
@@ -295,7 +319,8 @@ func (w *write) does() string {
 
 // about tells what a write is, for a report.
 func (w *write) about() string {
-	return fmt.Sprintf("a write of % x to the %s of %s", w.data, map[byte]string{
-		pairLatch: "latch", pairPolarity: "polarity", pairDirection: "direction",
-	}[w.pair], w.pdu.name)
+	if w.bank.kind == operation {
+		return fmt.Sprintf("the command %s % x to %s", w.reg, w.data, w.bank.label())
+	}
+	return fmt.Sprintf("a write of % x to the %s of %s", w.data, w.reg, w.bank.label())
 }

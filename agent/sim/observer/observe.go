@@ -123,7 +123,9 @@ func newRun(e Evidence) (*run, error) {
 		if _, err := e.World.Bus(p.bus); err != nil {
 			return nil, fmt.Errorf("pdu %s: %w", p.name, err)
 		}
-		r.banks = append(r.banks, newBank(p, r.truth.first))
+		for _, u := range p.banks {
+			r.banks = append(r.banks, newBank(u, r.truth.first))
+		}
 	}
 	for _, s := range e.States {
 		c := copied{State: s}

@@ -79,11 +79,15 @@ type stepResult struct {
 	On      string `json:"on"` // "outlet/pdu-a.3"
 	Taken   *int64 `json:"taken"`
 	Settled *int64 `json:"settled"`
+	Proof   *struct {
+		Meter string `json:"meter"`
+	} `json:"proof"`
 }
 
 type progress struct {
 	Fact      string  `json:"fact"`
 	PDU       string  `json:"pdu"`
+	Bank      int     `json:"bank"` // counted from 1; 0: the PDU has one relay bank
 	Latch     *uint16 `json:"latch"`
 	Direction *uint16 `json:"direction"`
 }

@@ -30,6 +30,8 @@ const rackConfig = `
 schema: 1
 site: demo
 agent: r1
+mqtt: {broker: "mqtt://127.0.0.1:1883"}
+http: {listen: ""}
 commands: {unsigned: true}
 poll: {outlet_period_s: 1, identity_period_s: 60}
 buses: [{name: main, adapter: sim-i2c-0}]
@@ -56,6 +58,7 @@ type rig struct {
 	w      *sim.World
 	begun  time.Time
 	config string
+	model  string // of the one PDU
 	book   ledger
 	latch  uint16
 	sent   map[string]string // payload by command id
@@ -64,26 +67,34 @@ type rig struct {
 	leave  func() // ends the agent's session with the broker
 }
 
-// story plays a run in a bubble and judges it.
+// story plays a run with the demonstration's board in a bubble and judges it.
 func story(t *testing.T, play func(*rig), change ...func(*sim.Config)) []Violation {
+	t.Helper()
+	c := sim.Demo(7)
+	for _, f := range change {
+		f(&c)
+	}
+	return enact(t, c, "ac8", rackConfig, func(r *rig) {
+		r.read(6, 2)
+		r.read(2, 2)
+		play(r)
+	})
+}
+
+// enact plays a run in a world with one PDU of a model, and judges it.
+func enact(t *testing.T, c sim.Config, model, config string, play func(*rig)) []Violation {
 	t.Helper()
 	var out []Violation
 	synctest.Test(t, func(t *testing.T) {
-		c := sim.Demo(7)
 		c.StateDir = t.TempDir()
-		for _, f := range change {
-			f(&c)
-		}
 		w, err := sim.New(c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &rig{t: t, w: w, begun: time.Now(), config: rackConfig, latch: runningLatch, sent: map[string]string{}, n: map[string]int{}}
+		r := &rig{t: t, w: w, begun: time.Now(), config: config, model: model, latch: runningLatch, sent: map[string]string{}, n: map[string]int{}}
 		r.book.boot = "boot-1"
 		r.must(w.Broker().Start(""))
 		r.leave = r.subscribe("r1")
-		r.read(6, 2)
-		r.read(2, 2)
 		play(r)
 		time.Sleep(time.Second)
 		r.leave()
@@ -96,11 +107,11 @@ func story(t *testing.T, play func(*rig), change ...func(*sim.Config)) []Violati
 // evidence writes the final journal and gathers everything.
 func (r *rig) evidence() Evidence {
 	r.t.Helper()
-	model, err := os.ReadFile("../../../drivers/pdu/models/ac8.yaml")
+	model, err := os.ReadFile("../../../drivers/pdu/models/" + r.model + ".yaml")
 	r.must(err)
 	r.book.write(r.t, r.w.StateDir())
 	return Evidence{
-		World: r.w, Config: []byte(r.config), Models: map[string][]byte{"ac8": model},
+		World: r.w, Config: []byte(r.config), Models: map[string][]byte{r.model: model},
 		States: append(r.states, State{Path: r.w.StateDir(), Seq: Final}), From: r.begun,
 	}
 }
@@ -134,6 +145,12 @@ func (r *rig) tx(w []byte, n int) ([]byte, error) {
 	r.must(err)
 	got := make([]byte, n)
 	return got, b.Tx(context.Background(), 0x20, w, got)
+}
+
+// put is one write to an address, which must succeed.
+func (r *rig) put(addr uint16, w ...byte) {
+	r.t.Helper()
+	r.must(r.bus().Tx(context.Background(), addr, w, nil))
 }
 
 func (r *rig) read(reg byte, n int) []byte {
@@ -227,6 +244,12 @@ func (r *rig) retell(id, state, code string, n int, dup bool, targets ...any) {
 // step is the result of one step, settled now.
 func step(do string, n int) map[string]any {
 	return map[string]any{"do": do, "on": fmt.Sprintf("outlet/pdu-a.%d", n), "taken": nil, "confirmed": nil, "settled": time.Now().UnixMilli()}
+}
+
+// by is the result of a step with the meter that proved it.
+func by(meter string, s map[string]any) map[string]any {
+	s["proof"] = map[string]any{"meter": meter, "before_w": 1, "after_w": 1}
+	return s
 }
 
 // end records a result of one target and tells it.

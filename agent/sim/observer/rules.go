@@ -10,8 +10,9 @@ type Rule struct {
 // Rules lists all rules in the order in which they are judged.
 func Rules() []Rule {
 	return []Rule{
-		{"S1", "Every write to a relay bank's latch or direction is explained by one step of an accepted, unfinished, not " +
-			"expired command of the same life of the agent, or by a recorded take-over that moves nothing. No step writes twice.", explained},
+		{"S1", "Every write to a relay bank's latch or direction, or to a hot-swap controller's OPERATION, is explained by one step " +
+			"of an accepted, unfinished, not expired command of the same life of the agent, or by a recorded take-over of that " +
+			"bank that moves nothing. No step writes twice. A controller is never taken over, power-cycled or set up otherwise.", explained},
 		{"S1 disk", "A copy of the state directory holds the record behind every write that was handed over before the copy.", onDisk},
 		{"S2", "With each closing, reservations by max_w (0 only for nodes whose contacts are all open in truth) and surges of what is " +
 			"starting stay within the limit of each line of each level above, and within the outlet's rating. Measured maxima above " +
@@ -26,10 +27,13 @@ func Rules() []Rule {
 			"falls; nothing but repeats follows the result; no id is accepted twice.", oneResult},
 		{"S6", "A command is accepted only for a message that was not retained, expired, malformed, too big, unsigned where that " +
 			"is not allowed, for another agent, on another topic or under a taken id; and for what the message said.", goodMessage},
-		{"S7", "Every null of a batch is named in x. A value not named there is the truth of the last 3 s within 2 % and 2 W, and is " +
-			"not shown once its meter was dead for 3 periods.", freshOnly},
-		{"S8", "What ends succeeded is true in the world at the moment it names, which lies after the write and the meter's settling. A " +
-			"welded contact under load ends welded, and is left alone from then on.", provenOnly},
+		{"S7", "Every null of a batch is named in x. A value not named there is the truth of the last 3 s within 2 % and 2 W, of an " +
+			"outlet or of a supply bank together, and is not shown once its meter was dead for 3 periods. Relays and control are as " +
+			"the registers said in these 3 s.", freshOnly},
+		{"S8", "What ends succeeded is true in the world at the moment it names, which lies after the write and the meter's settling, and " +
+			"is proven by the meter that the outlet hangs on: its own, or that of its supply bank by name. What was cut drew something " +
+			"before; what a bank's meter saw rise drew nothing before. A welded contact under load with a meter of its own ends welded, " +
+			"and is left alone from then on.", provenOnly},
 		{"promise 3", "No server goes down because a write opened its outlets. Crossed cables are the installer's.", serversUp},
 	}
 }

@@ -1,6 +1,9 @@
 package observer
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // explained reports writes without a reason, and take-overs that move a relay.
 func explained(r *run) []Violation {
@@ -12,6 +15,23 @@ func explained(r *run) []Violation {
 			out = append(out, r.report(w.at, w.seq, "%s, %s, is not explained: %s", w.about(), w.does(), why.problem))
 		case why.step == nil && len(w.moves) > 0:
 			out = append(out, r.report(w.at, w.seq, "the take-over for command %s is %s: a take-over moves nothing", why.entry.id, w.does()))
+		}
+	}
+	return append(out, r.neverLost()...)
+}
+
+// neverLost reports take-overs of what cannot get out of control, or is not there.
+func (r *run) neverLost() []Violation {
+	var out []Violation
+	for _, e := range r.book.entries {
+		for _, p := range e.progress {
+			if p.Progress == nil || p.Progress.Fact != factAdopt {
+				continue
+			}
+			i := slices.IndexFunc(r.banks, func(b *bank) bool { return p.Progress.of(b.relays) })
+			if i < 0 || r.banks[i].kind == operation {
+				out = append(out, r.report(p.At, 0, "command %s takes over bank %d of %s, which is no relay bank with a direction", e.id, p.Progress.Bank, p.Progress.PDU))
+			}
 		}
 	}
 	return out

@@ -26,8 +26,8 @@ func withinLimits(r *run) []Violation {
 			}
 		}
 		if n := m.outlet.node; n != nil {
-			if a := held[n] / (r.layout.feeds[m.outlet.feed].volts * lowVoltage); a > m.outlet.ratingA {
-				out = append(out, r.report(m.at, m.seq, "closing %s puts %.2f A on an outlet of %.0f A", m.outlet.label(), a, m.outlet.ratingA))
+			if a := held[n] / (r.layout.feeds[m.outlet.feed].volts * lowVoltage); a > m.outlet.limitA {
+				out = append(out, r.report(m.at, m.seq, "closing %s puts %.2f A on an outlet of %.0f A", m.outlet.label(), a, m.outlet.limitA))
 			}
 		}
 	}

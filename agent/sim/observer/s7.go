@@ -70,37 +70,52 @@ func (r *run) dubious(p point) string {
 	if x.AgeMS != nil {
 		age = time.Duration(min(max(*x.AgeMS, 0), longAgo)) * time.Millisecond
 	}
-	if limit := deadPeriods*r.layout.period + notice; age > limit && p.ofOutlet() {
+	if limit := deadPeriods*r.layout.period + notice; age > limit && p.sampled() {
 		return fmt.Sprintf("it is %.1f s old and passes as ok; after %.1f s it is stale", age.Seconds(), limit.Seconds())
 	}
-	o := r.outletAt(p)
-	switch {
-	case o == nil:
+	at = at.Add(-age)
+	switch p.quantity {
+	case "relay":
+		return r.wrongRelay(p, at)
+	case "ctl":
+		return r.wrongControl(p, at)
+	}
+	metered := r.meteredAt(p)
+	if len(metered) == 0 {
 		return ""
-	case p.quantity == "relay":
-		return r.wrongRelay(p, o, at.Add(-age))
-	case r.layout.period*deadPeriods+notice < at.Sub(r.blindSince(o, at)):
-		return fmt.Sprintf("it passes as ok, and its meter has been dead for %.1f s", at.Sub(r.blindSince(o, at)).Seconds())
-	case p.quantity == "p_w":
-		return r.wrongWatts(p, o, at.Add(-age))
+	}
+	if dead := at.Add(age).Sub(r.blindSince(metered[0], at.Add(age))); r.layout.period*deadPeriods+notice < dead {
+		return fmt.Sprintf("it passes as ok, and its meter has been dead for %.1f s", dead.Seconds())
+	}
+	if p.quantity == "p_w" || p.quantity == "sup_p_w" {
+		return r.wrongWatts(p, at, metered)
 	}
 	return ""
 }
 
-// ofOutlet tells the quantities that are sampled with the outlets' period.
-func (p point) ofOutlet() bool {
-	return slices.Contains([]string{"p_w", "s_va", "i_a", "relay"}, p.quantity)
+// sampled tells the quantities that are sampled with the outlets' period.
+func (p point) sampled() bool {
+	return slices.Contains([]string{"p_w", "s_va", "i_a", "relay", "ctl", "sup_p_w", "sup_s_va", "sup_i_a"}, p.quantity)
 }
 
-// outletAt finds the outlet that a value is about; nil if it is about none.
-func (r *run) outletAt(p point) *outlet {
-	if !p.ofOutlet() {
+// board finds the PDU that a value is about; nil if it is about none.
+func (r *run) board(p point) *pdu {
+	i := slices.IndexFunc(r.layout.pdus, func(u *pdu) bool { return u.name == p.device })
+	if i < 0 {
 		return nil
 	}
-	for _, u := range r.layout.pdus {
-		if u.name == p.device && p.index <= len(u.outlets) {
-			return u.outlets[p.index-1]
-		}
+	return r.layout.pdus[i]
+}
+
+// meteredAt finds the outlets whose power a value tells of: one, or all of a supply bank.
+func (r *run) meteredAt(p point) []*outlet {
+	u := r.board(p)
+	switch {
+	case u == nil || !p.sampled():
+	case strings.HasPrefix(p.quantity, "sup_") && p.index <= len(u.supplies):
+		return u.supplies[p.index-1].outlets
+	case !strings.HasPrefix(p.quantity, "sup_") && p.index <= len(u.outlets):
+		return u.outlets[p.index-1:][:1]
 	}
 	return nil
 }
@@ -114,15 +129,18 @@ func (r *run) blindSince(o *outlet, at time.Time) time.Time {
 }
 
 // wrongWatts compares a value with the truth of the seconds before it.
-func (r *run) wrongWatts(p point, o *outlet, at time.Time) string {
+func (r *run) wrongWatts(p point, at time.Time, outlets []*outlet) string {
 	from := at.Add(-sweep)
 	if first := r.firstReading(); from.Before(first) {
 		from = first
 	}
-	if !from.Before(at) || r.truth.disturbed(o, from, at) {
+	switch {
+	case p.quantity == "p_w" && outlets[0].supply != nil:
+		return "the outlet has no meter of its own, and its watts pass as ok"
+	case !from.Before(at) || r.truth.disturbed(outlets[0], from, at):
 		return ""
 	}
-	low, high := r.truth.between(o, from, at.Add(time.Millisecond)) // the batch's time is whole milliseconds
+	low, high := r.truth.between(from, at.Add(time.Millisecond), outlets...) // the batch's time is whole milliseconds
 	if v := *p.value; v < low*(1-meterShare)-meterW || v > high*(1+meterShare)+meterW {
 		return fmt.Sprintf("%.1f W pass as ok; in truth it was between %.1f and %.1f W in the %.1f s before", v, low, high, at.Sub(from).Seconds())
 	}
@@ -130,11 +148,40 @@ func (r *run) wrongWatts(p point, o *outlet, at time.Time) string {
 }
 
 // wrongRelay compares a relay's position with what the registers said in the seconds before.
-func (r *run) wrongRelay(p point, o *outlet, at time.Time) string {
-	i := slices.IndexFunc(r.banks, func(b *bank) bool { return b.pdu == o.pdu })
-	states := r.banks[i].during(at.Add(-sweep), at.Add(time.Millisecond))
-	if slices.ContainsFunc(states, func(x expander) bool { return x.closed(o) == (*p.value != 0) }) {
+func (r *run) wrongRelay(p point, at time.Time) string {
+	u := r.board(p)
+	if u == nil || p.index > len(u.outlets) {
+		return ""
+	}
+	o := u.outlets[p.index-1]
+	if r.bankIn(o.bank, at, func(x chip) bool { return x.closed(o) == (*p.value != 0) }) {
 		return ""
 	}
 	return fmt.Sprintf("relay %v passes as ok, and the registers said otherwise for %.0f s", *p.value, sweep.Seconds())
+}
+
+// wrongControl compares what is told of a bank's direction with what it said in the seconds before. Where other hands
+// changed the part, only contacts told of it: a coil without current may be a pin that is an input.
+func (r *run) wrongControl(p point, at time.Time) string {
+	u := r.board(p)
+	if u == nil || p.index > len(u.banks) {
+		return ""
+	}
+	b := u.banks[p.index-1]
+	adrift := func(x chip) bool { return x.direction&b.bits() == b.bits() }
+	idle := func(x chip) bool { return !slices.ContainsFunc(b.outlets, x.coil) }
+	fits := func(x chip) bool { return !adrift(x) }
+	if *p.value == 0 {
+		fits = func(x chip) bool { return adrift(x) || b.kind != operation && idle(x) }
+	}
+	if r.bankIn(b, at, fits) {
+		return ""
+	}
+	return fmt.Sprintf("control %v passes as ok, and the direction of %s said otherwise for %.0f s", *p.value, b.label(), sweep.Seconds())
+}
+
+// bankIn tells whether a bank may have been in a state within the seconds before a moment.
+func (r *run) bankIn(u *relays, at time.Time, f func(chip) bool) bool {
+	i := slices.IndexFunc(r.banks, func(b *bank) bool { return b.relays == u })
+	return slices.ContainsFunc(r.banks[i].during(at.Add(-sweep), at.Add(time.Millisecond)), f)
 }

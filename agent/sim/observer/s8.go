@@ -12,6 +12,8 @@ const (
 	noLoadShare = 0.02
 	loadW       = 5.0 // an energised outlet draws more than this, and more than noiseTimes its meter's noise
 	noiseTimes  = 3
+	// idleW is less than what any meter takes for a load: arbitrary, half of what proves a cut.
+	idleW = noLoadW / 2
 	// plainLoadW is a load that no meter misses: arbitrary, ten times the level of no load.
 	plainLoadW = 100.0
 	// judged is how long a cut may take to be judged: 5 s, and what the bus and the journal need.
@@ -84,19 +86,47 @@ func (r *run) unproved(e *entry, rec *record, s stepResult, o *outlet, recovered
 	case w != nil && at.Before(w.at.Add(o.pdu.settling).Truncate(time.Millisecond)):
 		return "it is settled " + at.Sub(w.at).String() + " after its write; the meter takes " + o.pdu.settling.String() + " to follow"
 	}
+	if why := r.noMeter(s, o); why != "" {
+		return why
+	}
 	watts, closed := r.truth.watts(o, at), r.truth.closed(o, at)
-	if s.Do == doEnergise {
-		return energised(watts, closed, o)
-	}
-	limit := noLoadW
+	before, known := 0.0, w != nil && !recovered
 	if w != nil {
-		limit = max(limit, noLoadShare*r.truth.mean(o, w.at.Add(-time.Second), w.at))
+		before = max(r.truth.mean(w.at.Add(-time.Second), w.at, o), r.truth.watts(o, w.at)) // a contact takes longer than that
 	}
+	if s.Do == doEnergise {
+		why := energised(watts, closed, o)
+		if why == "" && known && o.supply != nil && before > loadW {
+			return fmt.Sprintf("it succeeded by a step of the bank's watts, and the outlet drew %.1f W before", before)
+		}
+		return why
+	}
+	limit := max(noLoadW, noLoadShare*before)
 	switch {
 	case closed:
 		return "it succeeded, and the contact is closed"
 	case watts >= limit:
 		return watt("it succeeded, and the outlet draws %.1f W, at least %.1f W", watts, limit)
+	case known && before < idleW:
+		return fmt.Sprintf("it succeeded, and the outlet drew %.1f W before: nothing fell that could prove it", before)
+	}
+	return ""
+}
+
+// noMeter tells why the meter that a result names cannot have proven it; empty: it can. A result that names none has no
+// claim to be wrong, unless its outlet has no meter of its own.
+func (r *run) noMeter(s stepResult, o *outlet) string {
+	want := o.id.String()
+	if o.supply != nil {
+		want = o.pdu.name + "." + o.supply.name
+	}
+	switch {
+	case o.meter.chip == "":
+		return "it succeeded, and the outlet has no meter"
+	case s.Proof == nil && o.supply != nil:
+		return "it succeeded, and names no meter; the outlet shares that of its bank, " + want
+	case s.Proof != nil && s.Proof.Meter != want:
+		return fmt.Sprintf("it succeeded by the meter %q; the outlet hangs on %s", s.Proof.Meter, want)
 	}
 	return ""
 }
@@ -123,8 +153,9 @@ func (r *run) writeOf(e *entry, s stepResult, o *outlet) *write {
 }
 
 // unfound reports a cut of a welded contact that did not end welded. It is not judged where the meter could not tell,
-// where the load was too small, where another relay switches the outlet, where a restart or a cut came in between. Any
-// meter counts: one that fails beside a welded contact looks like a load that fell instead.
+// where the load was too small, where another relay switches the outlet, where a restart or a cut came in between, and
+// where the outlet shares a meter, which cannot tell a weld from an outlet without load. Any meter counts: one that fails
+// beside a welded contact looks like a load that fell instead.
 func (r *run) unfound(w *write, why reason) []Violation {
 	if why.step == nil || why.step.Do != doCut {
 		return nil
@@ -134,8 +165,8 @@ func (r *run) unfound(w *write, why reason) []Violation {
 	for _, s := range r.truth.spans(func(f sim.Fault) bool { return f.Kind == sim.FaultWelded && f.Outlet == o.id }) {
 		welded = welded || s.covers(w.at) && (s.to.IsZero() || s.to.After(w.at.Add(judged)))
 	}
-	if !welded || r.truth.crossed(o, w.at) || r.anyDisturbed(w.at, w.at.Add(judged)) ||
-		!r.truth.closed(o, w.at) || r.truth.mean(o, w.at.Add(-time.Second), w.at) < plainLoadW {
+	if !welded || o.supply != nil || o.meter.chip == "" || r.truth.crossed(o, w.at) || r.anyDisturbed(w.at, w.at.Add(judged)) ||
+		!r.truth.closed(o, w.at) || r.truth.mean(w.at.Add(-time.Second), w.at, o) < plainLoadW {
 		return nil
 	}
 	for _, rec := range why.entry.ended {

@@ -54,20 +54,22 @@ func (t *truth) closed(o *outlet, at time.Time) bool {
 // watts is what an outlet drew at a moment.
 func (t *truth) watts(o *outlet, at time.Time) float64 { return t.rack.WattsAt(o.id, at) }
 
-// mean is what an outlet drew over an interval.
-func (t *truth) mean(o *outlet, from, to time.Time) float64 {
-	return t.rack.Joules(o.id, from, to) / to.Sub(from).Seconds()
+// mean is what outlets drew together over an interval.
+func (t *truth) mean(from, to time.Time, outlets ...*outlet) float64 {
+	var sum float64
+	for _, o := range outlets {
+		sum += t.rack.Joules(o.id, from, to)
+	}
+	return sum / to.Sub(from).Seconds()
 }
 
-// integration is over how long a meter adds up one value: the rms values of an ADE7953 settle in 200 ms (data sheet,
-// rev. C); half of it shows every step of a load twice.
-const integration = 100 * time.Millisecond
-
-// between is the lowest and the highest power of an outlet in a window, as means over short stretches.
-func (t *truth) between(o *outlet, from, to time.Time) (low, high float64) {
+// between is the lowest and the highest power of outlets of one meter in a window, as means over stretches as short as
+// its meter's.
+func (t *truth) between(from, to time.Time, outlets ...*outlet) (low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
-	for a := from; a.Before(to); a = a.Add(integration) {
-		v := t.mean(o, a, a.Add(integration))
+	stretch := outlets[0].meter.integration
+	for a := from; a.Before(to); a = a.Add(stretch) {
+		v := t.mean(a, a.Add(stretch), outlets...)
 		low, high = min(low, v), max(high, v)
 	}
 	return low, high
@@ -119,7 +121,7 @@ func (t *truth) spans(pick func(sim.Fault) bool) []span {
 func blinds(f sim.Fault, o *outlet) bool {
 	switch f.Kind {
 	case sim.FaultNack:
-		return f.Name == o.meter || f.Name == o.pdu.name+".mux"
+		return f.Name == o.meter.chip || f.Name == o.meter.mux && f.Name != ""
 	case sim.FaultHang, sim.FaultStuck:
 		return f.Name == o.pdu.bus
 	case sim.FaultFeedLost:
@@ -133,9 +135,9 @@ func blinds(f sim.Fault, o *outlet) bool {
 func falsifies(f sim.Fault, o *outlet) bool {
 	switch f.Kind {
 	case sim.FaultFrozen, sim.FaultZero, sim.FaultRestart:
-		return f.Name == o.meter
+		return f.Name == o.meter.chip
 	case sim.FaultForget:
-		return f.Name == o.pdu.name
+		return o.meter.mux != "" && (f.Name == o.pdu.name || f.Name == o.meter.mux)
 	default:
 		return false
 	}
