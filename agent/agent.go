@@ -122,7 +122,11 @@ func (a *Agent) wire(found journal.Found) error {
 	for name, b := range a.buses {
 		buses[name] = inventory.Bus{Poll: b.Poll(), Act: b.Act()}
 	}
-	if a.inv, err = inventory.Build(inventory.Opts{Config: a.conf, Buses: buses, Identified: a.identified, Line: a.world.Line, Counter: a.world.Counter}); err != nil {
+	models, bad := inventory.ReadModels(a.conf.ModelFiles)
+	if len(bad) > 0 {
+		return bad[0]
+	}
+	if a.inv, err = inventory.Build(inventory.Opts{Config: a.conf, Models: models, Buses: buses, Identified: a.identified, Line: a.world.Line, Counter: a.world.Counter}); err != nil {
 		return err
 	}
 	if a.poller, err = poll.New(poll.Opts{Sink: a.measured, Events: a.polled}, a.inv.Devices); err != nil {

@@ -12,6 +12,9 @@ var serialRule = regexp.MustCompile(`^[!-~]([ -~]{0,61}[!-~])?$`)
 
 // pdus judges the list of PDUs.
 func (k *checker) pdus() {
+	for i, f := range k.c.ModelFiles {
+		k.file(index("model_files", i), f)
+	}
 	names, serials := map[string]string{}, map[string]string{}
 	for i, p := range k.c.PDUs {
 		at := index("pdus", i)

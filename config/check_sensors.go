@@ -90,7 +90,7 @@ func (k *checker) behind(at, via string) {
 		return
 	}
 	if channels, known := k.catalogue.Muxes[k.c.Muxes[i].Part]; known && n >= channels {
-		k.errorf(at, "", "a %s has channels 0 to %d", k.c.Muxes[i].Part, channels-1)
+		k.errorf(at, "", "%s has channels 0 to %d", k.c.Muxes[i].Part, channels-1)
 	}
 }
 
@@ -174,9 +174,9 @@ func (k *checker) keys(at string, v reflect.Value, part string, takes, needs []s
 		path := at + "." + name
 		switch given := k.src.has(path) || k.c.src == nil && !v.Field(i).IsZero(); {
 		case given && !slices.Contains(takes, name):
-			k.errorf(path, "keys of this part: "+strings.Join(takes, ", "), "a %s takes no %s", part, name)
+			k.errorf(path, "keys of this part: "+strings.Join(takes, ", "), "%s takes no %s", part, name)
 		case !given && slices.Contains(needs, name):
-			k.errorf(path, "", "a %s needs %s", part, name)
+			k.errorf(path, "", "%s needs %s", part, name)
 		case given && slices.Contains(takes, name) && !slices.Contains(commonKeys(), name):
 			k.value(path, name, v.Field(i))
 		}
@@ -223,7 +223,7 @@ func (k *checker) inputs(at string, s Sensor, part Part) {
 		switch {
 		case !k.given(here+".input", in.Input == 0):
 		case in.Input < 1 || in.Input > part.Inputs:
-			k.errorf(here+".input", "", "a %s has inputs 1 to %d", s.Part, part.Inputs)
+			k.errorf(here+".input", "", "%s has inputs 1 to %d", s.Part, part.Inputs)
 		case used[in.Input] != "":
 			k.errorf(here+".input", "", "input %d is also that of %s", in.Input, k.mention(used[in.Input]))
 		default:

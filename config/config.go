@@ -20,11 +20,13 @@ type Config struct {
 	Poll      Poll      `yaml:"poll"`
 	Power     Power     `yaml:"power"`
 	Buses     []Bus     `yaml:"buses,omitempty"`
-	Feeds     []Feed    `yaml:"feeds,omitempty"`
-	Muxes     []Mux     `yaml:"muxes,omitempty"`
-	PDUs      []PDU     `yaml:"pdus,omitempty"`
-	Sensors   []Sensor  `yaml:"sensors,omitempty"`
-	Nodes     []Node    `yaml:"nodes,omitempty"`
+	// ModelFiles are files with PDU models beside those that come with the program.
+	ModelFiles []string `yaml:"model_files,omitempty"`
+	Feeds      []Feed   `yaml:"feeds,omitempty"`
+	Muxes      []Mux    `yaml:"muxes,omitempty"`
+	PDUs       []PDU    `yaml:"pdus,omitempty"`
+	Sensors    []Sensor `yaml:"sensors,omitempty"`
+	Nodes      []Node   `yaml:"nodes,omitempty"`
 
 	// src says where each value stands in the file; nil for a Config that was not read from one.
 	src *source

@@ -26,6 +26,7 @@ type Bus struct{ Poll, Act i2cbus.Conn }
 // Opts are what a rack is built from.
 type Opts struct {
 	Config *config.Config
+	Models Models
 	Buses  map[string]Bus // by the configuration's name
 	// Identified is told what a board said it is, or why it did not answer. It must not block.
 	Identified func(pdu string, id drivers.Ident, err error)
@@ -65,7 +66,7 @@ type unit struct {
 
 // Build makes every device of the configuration and touches none. The configuration has passed its check.
 func Build(o Opts) (*Inventory, error) {
-	if err := Collisions(o.Config); err != nil {
+	if err := o.Models.Collisions(o.Config); err != nil {
 		return nil, err
 	}
 	inv := &Inventory{Relays: make(map[string]power.Relays), units: make(map[string]*unit)}
@@ -125,7 +126,7 @@ func (inv *Inventory) sensor(o Opts, seg *segments, c config.Sensor) (poll.Devic
 }
 
 func build(o Opts, seg *segments, c config.PDU) (*unit, error) {
-	m, err := pdu.LoadModel(c.Model)
+	m, err := o.Models.Load(c.Model)
 	if err != nil {
 		return nil, err
 	}
@@ -143,14 +144,6 @@ func build(o Opts, seg *segments, c config.PDU) (*unit, error) {
 	}
 	found := func(id drivers.Ident, err error) { o.Identified(c.Name, id, err) }
 	return &unit{conf: c, bus: o.Config.BusOf(c.Bus, c.Via), pdu: p, period: o.Config.Poll.OutletPeriod(), ident: o.Config.Poll.IdentityPeriod(), found: found}, nil
-}
-
-func modelShape(name string) (outlets int, banks []string, ok bool) {
-	m, err := pdu.LoadModel(name)
-	if err != nil {
-		return 0, nil, false
-	}
-	return len(m.Outlets), m.Banks(), true
 }
 
 // Words gives the register words that hold a relay bank as it stands; closed is in the order of rack.PDU.On. It is pure.

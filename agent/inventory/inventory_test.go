@@ -100,7 +100,7 @@ func TestTwoBoardsOnOneAddressAreRefused(t *testing.T) {
 	c := rackConfig(t, func(s string) string {
 		return strings.Replace(s, "nodes:", "  - {name: pdu-b, model: ac8, bus: main, serial: SIM-0002, banks: {a: feed-a}}\nnodes:", 1)
 	})
-	err := Collisions(c)
+	err := Models{}.Collisions(c)
 	if err == nil || !strings.Contains(err.Error(), "pdu pdu-b: address 0x20 of bus main is taken by pdu pdu-a") {
 		t.Errorf("%v", err)
 	}
@@ -126,7 +126,7 @@ func TestCollisionsFollowTheSwitches(t *testing.T) {
 		"on the inner switch": {sensor("a", "", "mux-a.1", 0x71), sensor("b", "", "mux-a.0", 0x71), true},
 		"on the outer switch": {sensor("a", "", "mux-b.0", 0x70), sensor("b", "main", "", 0x48), true},
 	} {
-		err := Collisions(&config.Config{Muxes: muxes, Sensors: []config.Sensor{c.a, c.b}})
+		err := Models{}.Collisions(&config.Config{Muxes: muxes, Sensors: []config.Sensor{c.a, c.b}})
 		if (err != nil) != c.collide {
 			t.Errorf("%s: %v", name, err)
 		}

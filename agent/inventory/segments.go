@@ -8,7 +8,6 @@ import (
 	"rackagent/config"
 	"rackagent/drivers/chip/pca9548"
 	"rackagent/drivers/i2cbus"
-	"rackagent/drivers/pdu"
 )
 
 // segments finds the way to what hangs on a bus or behind the muxes of the configuration.
@@ -102,7 +101,7 @@ func (t taken) collides(o taken) bool {
 }
 
 // Collisions refuses two parts that would answer one address at the same time: a write meant for one would reach both.
-func Collisions(c *config.Config) error {
+func (models Models) Collisions(c *config.Config) error {
 	var all []taken
 	add := func(addr uint16, way []string, who string) error {
 		t := taken{addr, way, who}
@@ -120,7 +119,7 @@ func Collisions(c *config.Config) error {
 		}
 	}
 	for _, p := range c.PDUs {
-		m, err := pdu.LoadModel(p.Model)
+		m, err := models.Load(p.Model)
 		if err != nil {
 			return fmt.Errorf("pdu %s: %w", p.Name, err)
 		}

@@ -77,7 +77,7 @@ func outletOf(c *config.Config, tree *rack.Layout, name string) (pdu.Outlet, rac
 	if err != nil || i < 0 {
 		return pdu.Outlet{}, rack.Feed{}, false
 	}
-	m, err := pdu.LoadModel(c.PDUs[i].Model)
+	m, err := models(c).Load(c.PDUs[i].Model)
 	if err != nil || id.N > len(m.Outlets) {
 		return pdu.Outlet{}, rack.Feed{}, false
 	}

@@ -17,18 +17,29 @@ func (a *app) load() (*config.Config, []config.Finding, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if c != nil {
-		findings = c.Check(inventory.Catalogue())
+	if c == nil {
+		return c, findings, nil
 	}
-	if c != nil && !config.HasErrors(findings) {
-		findings = append(findings, collisions(a.Config, c)...)
+	models, bad := inventory.ReadModels(c.ModelFiles)
+	findings = c.Check(models.Catalogue())
+	for _, b := range bad {
+		findings = append(findings, config.Finding{File: a.Config, Path: fmt.Sprintf("model_files[%d]", b.Index), Severity: config.Error, Text: b.Error()})
+	}
+	if !config.HasErrors(findings) {
+		findings = append(findings, collisions(a.Config, c, models)...)
 	}
 	return c, findings, nil
 }
 
+// models are those of the program and of the files that a good configuration names.
+func models(c *config.Config) inventory.Models {
+	m, _ := inventory.ReadModels(c.ModelFiles) // load has told what is wrong with them
+	return m
+}
+
 // collisions tells of the first address that two parts share.
-func collisions(file string, c *config.Config) []config.Finding {
-	err := inventory.Collisions(c)
+func collisions(file string, c *config.Config, models inventory.Models) []config.Finding {
+	err := models.Collisions(c)
 	if err == nil {
 		return nil
 	}

@@ -55,7 +55,7 @@ func readPDUs(ctx context.Context, hw hardware, c *config.Config) []pduFound {
 func (f *pduFound) read(ctx context.Context, hw hardware, c *config.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, pduLimit)
 	defer cancel()
-	m, err := pdu.LoadModel(f.Model)
+	m, err := models(c).Load(f.Model)
 	if err != nil {
 		return err
 	}
