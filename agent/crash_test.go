@@ -13,38 +13,65 @@ import (
 // plot is a story with relays in it, to be interrupted at every point.
 type plot struct {
 	name string
+	in   setting
 	play func(r *rig)
 	ids  []string
 }
 
 func plots() []plot {
 	return []plot{
-		{"cut", func(r *rig) {
+		{"cut", eight(), func(r *rig) {
 			r.send("c1", "outlet.cut", "outlet/pdu-a.3")
 			time.Sleep(10 * time.Second)
 		}, []string{"c1"}},
-		{"welded", func(r *rig) {
+		{"welded", eight(), func(r *rig) {
 			r.inject("welded=pdu-a.5")
 			r.send("c1", "outlet.cut", "outlet/pdu-a.5")
 			time.Sleep(10 * time.Second)
 		}, []string{"c1"}},
-		{"cycle", func(r *rig) {
+		{"cycle", eight(), func(r *rig) {
 			r.send("c1", "outlet.cycle", "outlet/pdu-a.4")
 			time.Sleep(50 * time.Second)
 		}, []string{"c1"}},
-		{"take over", func(r *rig) {
+		{"take over", eight(), func(r *rig) {
 			r.inject("brownout=pdu-a")
 			time.Sleep(35 * time.Second)
 			r.send("c1", "outlet.energise", "node/asic-2")
 			time.Sleep(10 * time.Second)
 		}, []string{"c1"}},
-		{"three at once", func(r *rig) {
+		{"three at once", eight(), func(r *rig) {
 			r.send("c1", "outlet.cut", "outlet/pdu-a.1")
 			r.send("c2", "outlet.cut", "outlet/pdu-a.2")
 			r.send("c3", "outlet.cut", "node/gpu-1")
 			time.Sleep(10 * time.Second)
 		}, []string{"c1", "c2", "c3"}},
+		{"take over one of two banks", rackOf("ac24"), func(r *rig) {
+			r.inject("brownout=pdu-a.bank.2")
+			time.Sleep(35 * time.Second)
+			r.send("c1", "outlet.energise", "outlet/pdu-a.18")
+			r.send("c2", "outlet.cut", "outlet/pdu-a.1")
+			time.Sleep(10 * time.Second)
+		}, []string{"c1", "c2"}},
+		{"bank meter", rackOf("ac8-bank"), func(r *rig) {
+			time.Sleep(5 * time.Second)
+			r.send("c1", "outlet.cut", "outlet/pdu-a.2")
+			time.Sleep(10 * time.Second)
+		}, []string{"c1"}},
+		{"slot", rackOf("dc6"), func(r *rig) {
+			r.send("c1", "outlet.cycle", "outlet/pdu-a.3")
+			r.send("c2", "outlet.cut", "node/gpu-1")
+			time.Sleep(50 * time.Second)
+		}, []string{"c1", "c2"}},
 	}
+}
+
+func rackOf(model string) setting {
+	for _, s := range settings() {
+		if s.name == model {
+			return s
+		}
+	}
+	panic("no rack of " + model)
 }
 
 // TestACrashAtAnyWriteOrCommit plays each plot once to count its writes and commits, and then once for each point at
@@ -74,7 +101,7 @@ func TestACrashAtAnyWriteOrCommit(t *testing.T) {
 func count(t *testing.T, p plot) (writes, commits int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
+		r := newRigIn(t, p.in)
 		r.start()
 		p.play(r)
 		writes, commits = r.life.counted()
@@ -88,8 +115,8 @@ func interrupt(t *testing.T, p plot, at point) {
 	t.Helper()
 	t.Run(fmt.Sprintf("%s-%d-%s", at.what, at.n, at.phase), func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t)
-			r.life = newLife(r.world)
+			r := newRigIn(t, p.in)
+			r.life = newLife(r.world, p.in.writes)
 			r.life.crash = at
 			copied := filepath.Join(t.TempDir(), "state")
 			r.life.crashed = func() {

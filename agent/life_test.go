@@ -16,6 +16,7 @@ import (
 // end it at any transfer or commit. After the end nothing of it reaches the world, the disk or the broker any more.
 type life struct {
 	world *sim.World
+	moves func(drivertest.Transfer) bool // what may move an outlet
 
 	mu      sync.Mutex
 	over    bool
@@ -43,7 +44,9 @@ const (
 
 var errOver = errors.New("this life is over")
 
-func newLife(w *sim.World) *life { return &life{world: w} }
+func newLife(w *sim.World, moves func(drivertest.Transfer) bool) *life {
+	return &life{world: w, moves: moves}
+}
 
 func (l *life) isOver() bool {
 	l.mu.Lock()
@@ -99,7 +102,7 @@ func (w wires) Tx(ctx context.Context, addr uint16, out, in []byte) error {
 		l.mu.Unlock()
 		return err
 	}
-	if !isRelayWrite(drivertest.Transfer{Addr: addr, W: out}) {
+	if !l.moves(drivertest.Transfer{Addr: addr, W: out}) {
 		l.mu.Unlock()
 		return bus.Tx(ctx, addr, out, in)
 	}
@@ -109,7 +112,9 @@ func (w wires) Tx(ctx context.Context, addr uint16, out, in []byte) error {
 	case l.due("write", l.writes, before):
 		l.endLocked()
 	case l.due("write", l.writes, half):
-		_ = bus.Tx(ctx, addr, out[:2], in)
+		if len(out) > 2 { // of one data byte there is no half
+			_ = bus.Tx(ctx, addr, out[:2], in)
+		}
 		l.endLocked()
 	case l.due("write", l.writes, inside):
 		_ = bus.Tx(ctx, addr, out, in)

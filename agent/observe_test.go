@@ -19,16 +19,16 @@ import (
 // and nothing of the agent. Call it after the last life has ended.
 func (r *rig) observe() {
 	r.t.Helper()
-	text, err := os.ReadFile("testdata/rack.yaml")
+	text, err := os.ReadFile(r.in.file)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	model, err := os.ReadFile(filepath.Join("..", "drivers", "pdu", "models", "ac8.yaml"))
+	model, err := os.ReadFile(filepath.Join("..", "drivers", "pdu", "models", r.in.name+".yaml"))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	for _, v := range observer.Observe(observer.Evidence{
-		World: r.world, Config: text, Models: map[string][]byte{"ac8": model},
+		World: r.world, Config: text, Models: map[string][]byte{r.in.name: model},
 		States: append(r.copies, observer.State{Path: r.dir, Seq: observer.Final}),
 	}) {
 		r.t.Errorf("broken: %s", v)

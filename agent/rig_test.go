@@ -26,6 +26,7 @@ import (
 // of a synctest bubble. Tests judge from the record of the world.
 type rig struct {
 	t      *testing.T
+	in     setting
 	conf   *config.Config
 	world  *sim.World
 	agent  *agent.Agent
@@ -42,15 +43,21 @@ type rig struct {
 // newRig builds the world with the agent not yet started.
 func newRig(t *testing.T, change ...func(*sim.Config)) *rig {
 	t.Helper()
-	text, err := os.ReadFile("testdata/rack.yaml")
+	return newRigIn(t, eight(), change...)
+}
+
+// newRigIn is newRig on another rack.
+func newRigIn(t *testing.T, in setting, change ...func(*sim.Config)) *rig {
+	t.Helper()
+	text, err := os.ReadFile(in.file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, _ := config.Parse("rack.yaml", text)
+	c, _ := config.Parse(in.file, text)
 	if findings := c.Check(inventory.Catalogue()); config.HasErrors(findings) {
 		t.Fatal(findings)
 	}
-	sc := sim.MinersAndServer(1) // the rack of testdata/rack.yaml, from the hardware's side
+	sc := in.world(1) // the rack of the file, from the hardware's side
 	sc.StateDir = t.TempDir()
 	for _, f := range change {
 		f(&sc)
@@ -62,7 +69,7 @@ func newRig(t *testing.T, change ...func(*sim.Config)) *rig {
 	if err := w.Broker().Start(""); err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, conf: c, world: w, dir: filepath.Join(sc.StateDir, "state")}
+	r := &rig{t: t, in: in, conf: c, world: w, dir: filepath.Join(sc.StateDir, "state")}
 	return r
 }
 
@@ -87,7 +94,7 @@ func (r *rig) launch() {
 	ready := make(chan struct{})
 	r.ready = ready
 	if r.life == nil || r.life.isOver() {
-		r.life = newLife(r.world)
+		r.life = newLife(r.world, r.in.writes)
 	}
 	l := r.life
 	outside := agent.World{
@@ -216,20 +223,15 @@ func (r *rig) expect(id string, state rack.State, code rack.Code) wire.Status {
 	return s
 }
 
-// relayWrites are the transfers that write a register of the relay expander.
+// relayWrites are the transfers that may move an outlet.
 func (r *rig) relayWrites() []drivertest.Transfer {
 	var out []drivertest.Transfer
 	for _, e := range r.world.Trace().Entries() {
-		if tr, ok := e.Event.(sim.Transfer); ok && isRelayWrite(tr.Transfer) {
+		if tr, ok := e.Event.(sim.Transfer); ok && r.in.writes(tr.Transfer) {
 			out = append(out, tr.Transfer)
 		}
 	}
 	return out
-}
-
-// isRelayWrite tells a write of latch, polarity or direction from a read's register pointer.
-func isRelayWrite(tr drivertest.Transfer) bool {
-	return tr.Addr == 0x20 && len(tr.W) > 1 && tr.W[0] >= 2
 }
 
 // damageJournal overwrites the middle of the journal's file.

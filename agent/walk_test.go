@@ -24,8 +24,10 @@ func TestWalk(t *testing.T) {
 	for i := range *walks {
 		seed := *walkSeed + uint64(i)
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			racks := settings()
+			in := racks[i%(len(racks)+2)%len(racks)] // the ordinary rack and the large one twice as often
 			synctest.Test(t, func(t *testing.T) {
-				w := &walker{rig: newRig(t), rng: rand.New(rand.NewPCG(seed, 0))}
+				w := &walker{rig: newRigIn(t, in), rng: rand.New(rand.NewPCG(seed, 0))}
 				w.start()
 				for range 40 {
 					w.step()
@@ -90,15 +92,14 @@ func (w *walker) id() string {
 
 func (w *walker) command() {
 	op := w.pick("outlet.cut", "outlet.cut", "outlet.energise", "outlet.energise", "outlet.cycle", "identify")
-	target := w.pick("outlet/pdu-a.1", "outlet/pdu-a.2", "outlet/pdu-a.3", "node/asic-1", "node/asic-4", "node/asic-5", "outlet/pdu-a.7", "node/gpu-1", "outlet/pdu-a.9")
+	target := w.pick(w.in.targets...)
 	more := w.pick("", "", "", `,"dry":true`, `,"args":{"deadline_s":60}`, `,"args":{"force":true}`)
 	w.last = fmt.Sprintf(`{"v":1,"id":%q,"op":%q,"target":%q,"exp":%d%s}`, w.id(), op, target, time.Now().Add(time.Duration(w.rng.IntN(120)-5)*time.Second).UnixMilli(), more)
 	w.publish(w.last, w.rng.IntN(30) == 0)
 }
 
 func (w *walker) breakSomething() {
-	f := w.pick("welded=pdu-a.2", "welded=pdu-a.4", "stuckopen=pdu-a.5", "frozen=pdu-a.meter.1", "nack=pdu-a.meter.2", "nack=pdu-a.bank",
-		"brownout=pdu-a", "hang=sim-i2c-0", "stuck=sim-i2c-0", "crossed=pdu-a.1:pdu-a.3", "restart=pdu-a.meter.3", "forget=pdu-a", "zero=pdu-a.meter.3")
+	f := w.pick(w.in.faults...)
 	for _, known := range w.faults {
 		if known == f {
 			return

@@ -133,11 +133,19 @@ func (u *unit) loadPoints(q quantities, index int) []poll.Point {
 	watts, volts := u.point(q.watts, index), u.point(q.volts, index)
 	watts.Frozen = poll.Frozen{Updates: frozenMeter, ZeroRests: true}
 	points := []poll.Point{watts, u.point(q.amps, index), volts, u.point(q.energy, index)}
-	if u.pdu.Model().DC {
+	current := rack.DC
+	if !u.pdu.Model().DC {
+		current = rack.AC
+		points = append(points, u.point(q.va, index), u.point(q.hz, index))
+		points[4].Meaning.Power = rack.Apparent
+	} else {
 		points[2].Range = poll.Range{Min: 0, Max: 1.25 * u.pdu.Model().NominalV} // above it a part of the shelf is broken, arbitrary
-		return points
 	}
-	return append(points, u.point(q.va, index), u.point(q.hz, index))
+	for i := range points {
+		points[i].Meaning.Current = current
+	}
+	points[0].Meaning.Power, points[3].Meaning.Power = rack.Active, rack.Active
+	return points
 }
 
 func (u *unit) outletReadings(o pdu.OutletSample) []rack.Reading {
