@@ -30,11 +30,13 @@ const (
 	Settling           // too soon after a change for the value to mean anything
 	NotRead            // never read since the start
 	Cancelled          // the caller's context ended before the transfer began
+	BusFenced          // nothing was sent: the bus itself is bad and left alone until its next attempt
 )
 
 var faultNames = [...]string{
 	"none", "nack", "arbitration", "timeout", "bus_fault", "hung", "implausible", "corrupt", "restarted",
 	"mismatch", "wrong_device", "out_of_control", "foreign", "unsupported", "settling", "not_read", "cancelled",
+	"fenced",
 }
 
 // String is the stable short word used in telemetry, events and logs.

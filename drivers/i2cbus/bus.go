@@ -40,8 +40,9 @@ type Transport interface {
 // not use the handle itself (it would wait for its own end), should not wait for anything but the bus, and loses
 // the bus when it leaves it idle for longer than the deadline and Grace.
 //
-// Errors are *drivers.Error. Cancelled: nothing was sent. Hung and Timeout: it is not known whether the device
-// took a write. r is filled only when the error is nil.
+// Errors are *drivers.Error. Cancelled: nothing was sent; where drivers.BusFenced is in its chain (a *FencedError),
+// because the bus was found bad. Hung and Timeout: it is not known whether the device took a write. r is filled only
+// when the error is nil.
 type Conn interface {
 	i2c.Bus
 	Do(ctx context.Context, job func(tx i2c.Bus) error) error
@@ -59,6 +60,19 @@ type Opts struct {
 	// OnChange, if not nil, is told that the bus hangs (since: when the transfer began that does not return) and
 	// that it is back (since: when that transfer returned). It runs on the owner goroutine and must not block.
 	OnChange func(hung bool, since time.Time)
+
+	// Recover, if not nil, tries to free a bus that was found bad (board.Clocks, board.ResetPin, board.AdapterReset). It is
+	// called with the bus in hand: no transfer runs, none begins before it has returned. It must end with its context,
+	// after RecoverLimit; one that does not makes the bus hang like a transfer. It sends nothing to a device, and what
+	// it returns is not looked at: the transfer after it decides.
+	Recover func(ctx context.Context) error
+
+	// RecoverLimit is what Recover may take. 0 takes DefaultRecoverLimit.
+	RecoverLimit time.Duration
+
+	// OnBad, if not nil, is told that the bus was found bad (since: when the first transfer began that failed) and that
+	// it is good again (since: when the transfer returned that showed it). The same holds for it as for OnChange.
+	OnBad func(bad bool, since time.Time)
 }
 
 // Bus is the one owner of a bus. It satisfies periph's i2c.BusCloser with Poll's priority; all methods may be
@@ -68,8 +82,12 @@ type Bus struct {
 	deadline  time.Duration
 	refuse    map[uint16]string
 	onChange  func(hung bool, since time.Time)
+	onBad     func(bad bool, since time.Time)
 	ledger    *ledger
 	owner     *owner
+
+	recover      func(ctx context.Context) error // nil: none
+	recoverLimit time.Duration
 
 	submit    chan *job      // unbuffered: a job is in a queue when the send returns
 	leave     chan *job      // unbuffered: callers whose context ended
@@ -92,11 +110,15 @@ func New(t Transport, o Opts) *Bus {
 	if o.Deadline <= 0 {
 		o.Deadline = DefaultDeadline
 	}
+	if o.RecoverLimit <= 0 {
+		o.RecoverLimit = DefaultRecoverLimit
+	}
 	b := &Bus{
 		transport: t,
 		deadline:  o.Deadline,
 		refuse:    maps.Clone(o.Refuse),
 		onChange:  o.OnChange,
+		onBad:     o.OnBad,
 		ledger:    newLedger(),
 		submit:    make(chan *job),
 		leave:     make(chan *job),
@@ -107,6 +129,9 @@ func New(t Transport, o Opts) *Bus {
 		stop:      make(chan struct{}),
 		done:      make(chan struct{}),
 		closed:    make(chan error, 1),
+
+		recover:      o.Recover,
+		recoverLimit: o.RecoverLimit,
 	}
 	b.close = sync.OnceValue(b.shut)
 	b.owner = newOwner(b)
@@ -175,7 +200,7 @@ func (h *Handle) Tx(addr uint16, w, r []byte) error {
 func (h *Handle) Do(ctx context.Context, run func(tx i2c.Bus) error) error {
 	j := &job{ctx: ctx, queue: h.queue, granted: make(chan error, 1)}
 	if err := h.bus.acquire(j); err != nil {
-		h.bus.ledger.refused(drivers.FaultOf(err))
+		h.bus.ledger.turnedAway(err)
 		return err
 	}
 	defer h.bus.release(j)

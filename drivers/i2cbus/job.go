@@ -57,9 +57,11 @@ type job struct {
 	counted bool          // waited stands at the address of the first transfer
 }
 
-// transfer is one call of the transport. Its buffers belong to the bus, so that a transfer which returns after
-// its caller has left writes into no memory of the caller's.
+// transfer is one call of the transport, or of Opts.Recover. Its buffers belong to the bus, so that a transfer which
+// returns after its caller has left writes into no memory of the caller's.
 type transfer struct {
+	recovery bool // has no job, no address and no bytes
+
 	job   *job
 	addr  uint16
 	w, r  []byte

@@ -20,12 +20,19 @@ type owner struct {
 	closing bool
 	stop    <-chan struct{}
 	alarm   *time.Timer // limit of moving, or of current's idleness
+	fence   *fence
+	quiet   time.Time   // nothing begins before: devices may be deaf after a time-out
+	nap     *time.Timer // wakes the owner then
 }
 
 func newOwner(b *Bus) *owner {
-	alarm := time.NewTimer(0)
-	alarm.Stop()
-	return &owner{bus: b, stop: b.stop, alarm: alarm}
+	return &owner{bus: b, stop: b.stop, alarm: stopped(), fence: newFence(), nap: stopped()}
+}
+
+func stopped() *time.Timer {
+	t := time.NewTimer(0)
+	t.Stop()
+	return t
 }
 
 // run serves the bus until it is closed and no transfer is in progress, or a hung one alone.
@@ -33,6 +40,7 @@ func (o *owner) run() {
 	defer close(o.bus.done)
 	defer close(o.bus.start)
 	defer o.alarm.Stop()
+	defer o.nap.Stop()
 	for !o.closing || (o.moving != nil && !o.hung) {
 		o.turn()
 		o.grant()
@@ -54,19 +62,22 @@ func (o *owner) turn() {
 		o.settle(x)
 	case <-o.alarm.C:
 		o.expire()
+	case <-o.nap.C: // what waited for it goes on
 	case <-o.stop:
 		o.shut()
 	}
 }
 
-// requests is nil while a transfer is in progress, so that a second one waits for it; on a hung bus it is open,
-// because there the answer is ready.
+// requests is nil while a transfer is in progress or the bus rests, so that the next one waits; on a hung bus it is
+// open, because there the answer is ready.
 func (o *owner) requests() <-chan *transfer {
-	if o.moving != nil && !o.hung {
+	if !o.hung && (o.moving != nil || o.resting()) {
 		return nil
 	}
 	return o.bus.transfers
 }
+
+func (o *owner) resting() bool { return time.Now().Before(o.quiet) }
 
 func (o *owner) accept(j *job) {
 	switch {
@@ -74,6 +85,8 @@ func (o *owner) accept(j *job) {
 		j.granted <- o.bus.fault(waiting, drivers.Cancelled, ErrClosed)
 	case o.hung:
 		j.granted <- o.bus.fault(waiting, drivers.Hung, o.hungCause())
+	case o.fence.refuses(time.Now(), j.queue):
+		j.granted <- o.bus.fault(waiting, drivers.Cancelled, o.fence.cause(time.Now()))
 	default:
 		j.queued = time.Now()
 		o.waiting[j.queue] = append(o.waiting[j.queue], j)
@@ -89,10 +102,19 @@ func (o *owner) drop(j *job) {
 	}
 }
 
-// grant gives a free bus to the first job in line, Act before Poll.
+// grant gives a free bus to the first job in line, Act before Poll. A bus that was found bad is recovered first.
 func (o *owner) grant() {
-	if o.current != nil || o.moving != nil {
+	if o.closing || o.current != nil || o.moving != nil {
 		return
+	}
+	if o.judge(); o.resting() {
+		return
+	}
+	if o.fence.stage == due {
+		o.attempt()
+		if o.moving != nil {
+			return
+		}
 	}
 	for q := range o.waiting {
 		if len(o.waiting[q]) == 0 {
@@ -137,14 +159,76 @@ func (o *owner) settle(x *transfer) {
 		o.hung = false
 		o.bus.ledger.back(x, now)
 		o.tell(false, now)
+		o.weigh(x, now)
+		return
+	}
+	o.alarm.Stop()
+	if x.recovery {
 		return
 	}
 	o.bus.ledger.moved(x, now)
-	o.alarm.Stop()
+	o.weigh(x, now)
 	if o.current != nil {
 		o.alarm.Reset(o.bus.deadline + Grace)
 	}
 	x.reply <- x.err
+}
+
+// silence is how long the bus rests after a time-out: by then every device that keeps to SMBus has let go of it and
+// listens again (SMBus 3.2, T_TIMEOUT,max 35 ms). A transfer sent before may meet a device that does not hear its START,
+// and so a read-back would not tell what became of a write. Nobody is held up for longer, an act neither.
+const silence = 35 * time.Millisecond
+
+// weigh lets the outcome of a transfer count for or against the bus.
+func (o *owner) weigh(x *transfer, now time.Time) {
+	if x.recovery {
+		return
+	}
+	f := drivers.None
+	if x.err != nil {
+		f = faultOf(x.err)
+	}
+	if f == drivers.Timeout {
+		o.quiet = now.Add(silence)
+		o.nap.Reset(silence)
+	}
+	if !o.fence.heard(now, x.addr, f, x.began, x.err) {
+		return
+	}
+	if o.fence.stage == sound {
+		o.bus.ledger.sound(now)
+		o.report(false, now)
+	} else {
+		o.bus.ledger.failedTrial()
+		o.failAll(drivers.Cancelled, o.fence.cause(now))
+	}
+}
+
+// judge asks for the verdict. It is asked between jobs only: a job that met a held line, such as one behind a mux with a
+// reset pin, may know how to free it.
+func (o *owner) judge() {
+	now := time.Now()
+	if !o.fence.judge(now) {
+		return
+	}
+	o.bus.ledger.bad(o.fence.since)
+	o.report(true, o.fence.since)
+	if o.fence.refuses(now, poll) {
+		o.failAll(drivers.Cancelled, o.fence.cause(now))
+	}
+}
+
+// attempt tries to get a bad bus back: recovery, where there is any, and then the trial, which is the first transfer
+// that somebody asks for. Nothing that failed is sent again by the owner.
+func (o *owner) attempt() {
+	o.fence.attempt()
+	if o.bus.recover == nil {
+		return
+	}
+	o.bus.ledger.recovering()
+	o.moving = &transfer{recovery: true, began: time.Now(), reply: make(chan error, 1)}
+	o.alarm.Reset(o.bus.recoverLimit + Grace)
+	o.bus.start <- o.moving
 }
 
 // end takes the bus back from a job that returned. A transfer of a goroutine that the job left behind is waited
@@ -196,6 +280,12 @@ func (o *owner) failAll(f drivers.Fault, cause error) {
 	}
 }
 
+func (o *owner) report(bad bool, since time.Time) {
+	if o.bus.onBad != nil {
+		o.bus.onBad(bad, since)
+	}
+}
+
 func (o *owner) tell(hung bool, since time.Time) {
 	if o.bus.onChange != nil {
 		o.bus.onChange(hung, since)
@@ -204,14 +294,22 @@ func (o *owner) tell(hung bool, since time.Time) {
 
 // hungCause says in words which transfer does not return.
 func (o *owner) hungCause() error {
-	return fmt.Errorf("the transfer to 0x%02x that began %s ago has not returned",
-		o.moving.addr, time.Since(o.moving.began).Round(time.Millisecond))
+	ago := time.Since(o.moving.began).Round(time.Millisecond)
+	if o.moving.recovery {
+		return fmt.Errorf("the recovery that began %s ago has not returned", ago)
+	}
+	return fmt.Errorf("the transfer to 0x%02x that began %s ago has not returned", o.moving.addr, ago)
 }
 
 // move calls the transport, one transfer after the other, and closes it at the end. It is the goroutine that a
 // hung transfer holds.
 func (b *Bus) move() {
 	for x := range b.start {
+		if x.recovery {
+			x.err = b.recovery()
+			b.returned <- x
+			continue
+		}
 		ctx, cancel := context.WithTimeout(x.job.ctx, time.Duration(x.messages())*b.deadline)
 		x.err = b.transport.Tx(ctx, x.addr, x.w, x.r)
 		cancel()

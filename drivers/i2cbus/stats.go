@@ -1,6 +1,7 @@
 package i2cbus
 
 import (
+	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -26,12 +27,17 @@ type Counts struct {
 type Stats struct {
 	Counts
 	Act, Poll Wait // Counts.Wait by queue
-	// Refused counts the jobs and transfers that never began: Hung, Cancelled, Foreign, Unsupported.
-	Refused   map[drivers.Fault]uint64
-	Revoked   uint64 // jobs that lost the bus because they left it idle
-	Hangs     uint64
-	HungSince time.Time // when the transfer began that does not return; zero: the bus is not hung
-	Address   map[uint16]Counts
+	// Refused counts the jobs and transfers that never began: Hung, BusFenced, Cancelled, Foreign, Unsupported.
+	Refused    map[drivers.Fault]uint64
+	Revoked    uint64        // jobs that lost the bus because they left it idle
+	Hangs      uint64        // recoveries that did not return included
+	HungSince  time.Time     // when the transfer began that does not return; zero: the bus is not hung
+	Bad        uint64        // times the bus was found bad
+	BadSince   time.Time     // when the first transfer began that failed; zero: the bus is good
+	Fenced     time.Duration // for how long it was bad, the present time included
+	Recoveries uint64        // calls of Opts.Recover
+	Recovered  uint64        // of these, those after which a transfer showed the bus to be good
+	Address    map[uint16]Counts
 }
 
 // ledger keeps the Stats. The owner writes most of it, callers write refusals, anybody reads.
@@ -39,6 +45,8 @@ type ledger struct {
 	mu   sync.Mutex
 	bus  Stats
 	addr map[uint16]*Counts
+
+	helped bool // Opts.Recover was called, and no transfer has shown yet whether it helped
 }
 
 func newLedger() *ledger {
@@ -63,6 +71,50 @@ func (l *ledger) refused(f drivers.Fault) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.bus.Refused[f]++
+}
+
+// turnedAway counts a job that did not get the bus. What the fence refuses is Cancelled to its caller.
+func (l *ledger) turnedAway(err error) {
+	if errors.Is(err, drivers.BusFenced) {
+		l.refused(drivers.BusFenced)
+		return
+	}
+	l.refused(drivers.FaultOf(err))
+}
+
+// bad begins a time in which the bus is bad.
+func (l *ledger) bad(since time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bus.Bad++
+	l.bus.BadSince = since
+}
+
+// sound ends it.
+func (l *ledger) sound(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bus.Fenced += now.Sub(l.bus.BadSince)
+	l.bus.BadSince = time.Time{}
+	if l.helped {
+		l.bus.Recovered++
+	}
+	l.helped = false
+}
+
+// recovering counts a call of Opts.Recover.
+func (l *ledger) recovering() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bus.Recoveries++
+	l.helped = true
+}
+
+// failedTrial says that it did not help.
+func (l *ledger) failedTrial() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.helped = false
 }
 
 func (l *ledger) revoked() {
@@ -91,8 +143,10 @@ func (l *ledger) moved(x *transfer, now time.Time) {
 func (l *ledger) hung(x *transfer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, c := range l.begun(x) {
-		c.Errors[drivers.Hung]++
+	if !x.recovery {
+		for _, c := range l.begun(x) {
+			c.Errors[drivers.Hung]++
+		}
 	}
 	l.bus.Hangs++
 	l.bus.HungSince = x.began
@@ -103,6 +157,9 @@ func (l *ledger) back(x *transfer, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.bus.HungSince = time.Time{}
+	if x.recovery {
+		return
+	}
 	for _, c := range []*Counts{&l.bus.Counts, l.at(x.addr)} {
 		c.Busy += now.Sub(x.began)
 	}
@@ -133,6 +190,9 @@ func (l *ledger) copy() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.bus
+	if !s.BadSince.IsZero() {
+		s.Fenced += time.Since(s.BadSince)
+	}
 	s.Errors = maps.Clone(s.Errors)
 	s.Refused = maps.Clone(s.Refused)
 	s.Address = make(map[uint16]Counts, len(l.addr))

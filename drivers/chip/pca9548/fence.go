@@ -15,7 +15,7 @@ const (
 )
 
 // FencedError says that a channel is left alone because with it connected the bus was held so that the control byte
-// could not be written. Its Fault is drivers.BusFault, as the last job's may have been, but nothing was sent for it.
+// could not be written. It is drivers.BusFenced: nothing was sent, which the error around it says with drivers.Cancelled.
 type FencedError struct {
 	Channel  int
 	Until    time.Time // when it is tried again
@@ -30,7 +30,7 @@ func (e *FencedError) Error() string {
 }
 
 // Unwrap gives both the Fault and the cause to errors.Is and errors.As.
-func (e *FencedError) Unwrap() []error { return []error{drivers.BusFault, e.Err} }
+func (e *FencedError) Unwrap() []error { return []error{drivers.BusFenced, e.Err} }
 
 // fence is what is known against a channel.
 type fence struct {

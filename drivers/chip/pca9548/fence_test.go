@@ -53,7 +53,7 @@ func TestFence(t *testing.T) {
 				b.log = nil
 				_, err := meter(bad)
 				f, ok := errors.AsType[*FencedError](err)
-				if !ok || !errors.Is(err, drivers.BusFault) || drivers.FaultOf(err) != drivers.BusFault || f.Failures != i+1 || b.log != nil {
+				if !ok || !errors.Is(err, drivers.BusFenced) || drivers.FaultOf(err) != drivers.Cancelled || f.Failures != i+1 || b.log != nil {
 					t.Fatalf("time %d, %s later: %v, %v", i, rest, err, b.log)
 				}
 			}

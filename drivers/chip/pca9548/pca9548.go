@@ -188,7 +188,7 @@ func (p *Port) Do(ctx context.Context, job func(tx i2c.Bus) error) error {
 
 func (d *Dev) with(ctx context.Context, tx i2c.Bus, n int, job func(tx i2c.Bus) error) (err error) {
 	if err := d.Fenced(n); err != nil {
-		return d.fail("select channel", drivers.BusFault, err)
+		return d.fail("select channel", drivers.Cancelled, err)
 	}
 	if err := d.clear(ctx, tx); err != nil {
 		return err
