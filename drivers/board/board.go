@@ -23,6 +23,7 @@ type Opts struct {
 // Board is the hardware that the agent runs on. Its methods may be called from any goroutine.
 type Board struct {
 	root      fs.FS
+	dir       string // where AdapterReset writes: the directory that root is
 	open      func(path, adapter string) (i2cbus.Transport, error)
 	functions func(path string) (i2cbus.Funcs, error)
 }
@@ -43,5 +44,5 @@ func Open(o Opts) (*Board, error) {
 	for _, f := range state.Failed {
 		o.Log.Info("periph driver failed", "driver", f.D.String(), "err", f.Err)
 	}
-	return &Board{root: o.Root, open: i2cbus.Open, functions: i2cbus.Functions}, nil
+	return &Board{root: o.Root, dir: "/", open: i2cbus.Open, functions: i2cbus.Functions}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"syscall"
@@ -24,10 +25,17 @@ const (
 	ioctlLineInfo   = 0xc100b405 // GPIO_V2_GET_LINEINFO_IOCTL
 	ioctlLine       = 0xc250b407 // GPIO_V2_GET_LINE_IOCTL
 	ioctlLineValues = 0xc010b40e // GPIO_V2_LINE_GET_VALUES_IOCTL
+	ioctlLineSet    = 0xc010b40f // GPIO_V2_LINE_SET_VALUES_IOCTL
 
-	flagUsed   = 1 << 0 // GPIO_V2_LINE_FLAG_USED
-	flagInput  = 1 << 2 // GPIO_V2_LINE_FLAG_INPUT
-	flagOutput = 1 << 3 // GPIO_V2_LINE_FLAG_OUTPUT
+	flagUsed      = 1 << 0 // GPIO_V2_LINE_FLAG_USED
+	flagInput     = 1 << 2 // GPIO_V2_LINE_FLAG_INPUT
+	flagOutput    = 1 << 3 // GPIO_V2_LINE_FLAG_OUTPUT
+	flagRising    = 1 << 4 // GPIO_V2_LINE_FLAG_EDGE_RISING
+	flagFalling   = 1 << 5 // GPIO_V2_LINE_FLAG_EDGE_FALLING
+	flagOpenDrain = 1 << 6 // GPIO_V2_LINE_FLAG_OPEN_DRAIN
+
+	attrValues   = 2 // GPIO_V2_LINE_ATTR_ID_OUTPUT_VALUES
+	attrDebounce = 3 // GPIO_V2_LINE_ATTR_ID_DEBOUNCE, in us
 )
 
 // lineInfo is struct gpio_v2_line_info.
@@ -98,22 +106,40 @@ func (l Line) vacant() error {
 
 // take requests the line as an input.
 func (l Line) take() (source, error) {
+	taken, err := l.open(asInput)
+	if err != nil {
+		return nil, err
+	}
+	return &chipLine{values: controlOf(taken), release: taken.Close}, nil
+}
+
+// takeDrain requests the line as an open-drain output that is let go of.
+func (l Line) takeDrain() (drain, error) {
+	taken, err := l.open(asDrain)
+	if err != nil {
+		return nil, err
+	}
+	return &chipLine{values: controlOf(taken), release: taken.Close}, nil
+}
+
+// open requests a line that is an input and has no user.
+func (l Line) open(as func(*lineRequest)) (*os.File, error) {
 	var taken *os.File
 	err := l.onChip(func(chip control) error {
 		if err := l.ask(chip); err != nil {
 			return err
 		}
-		fd, err := l.request(chip)
+		fd, err := l.request(chip, as)
 		if err != nil {
 			return err
+		}
+		if err := syscall.SetNonblock(int(fd), true); err != nil { // so that Close ends a wait for events
+			return errors.Join(failed("request line", err), syscall.Close(int(fd)))
 		}
 		taken = os.NewFile(uintptr(fd), l.String())
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &chipLine{values: controlOf(taken), release: taken.Close}, nil
+	return taken, err
 }
 
 // onChip opens the line's chip for f.
@@ -150,12 +176,12 @@ func user(info lineInfo) string {
 	return strconv.Quote(string(name))
 }
 
-// request takes the line as an input whose bias stays as it is, and gives its file descriptor.
-func (l Line) request(chip control) (int32, error) {
+// request takes the line and gives its file descriptor. Its bias stays as it is.
+func (l Line) request(chip control, as func(*lineRequest)) (int32, error) {
 	var r lineRequest
 	r.offsets[0] = uint32(l.Offset)
 	r.lines = 1
-	r.config.flags = flagInput
+	as(&r)
 	copy(r.consumer[:], "rackagent")
 	if err := chip(ioctlLine, unsafe.Pointer(&r)); err != nil {
 		return 0, failed("request line", err)
@@ -163,7 +189,51 @@ func (l Line) request(chip control) (int32, error) {
 	return r.fd, nil
 }
 
-// chipLine is a requested line.
+func asInput(r *lineRequest) { r.config.flags = flagInput }
+
+// asDrain asks for an output that pulls nothing until it is told to.
+func asDrain(r *lineRequest) {
+	r.config.flags = flagOutput | flagOpenDrain
+	r.attribute(attrValues, 1)
+}
+
+// asPulses asks for an input whose edges are reported.
+func asPulses(o CounterOpts) func(*lineRequest) {
+	edges := [...]uint64{Rising: flagRising, Falling: flagFalling, Both: flagRising | flagFalling}
+	return func(r *lineRequest) {
+		r.config.flags = flagInput | edges[o.Edge]
+		r.eventBuffer = eventBuffer
+		if o.Debounce > 0 {
+			r.attribute(attrDebounce, uint64(o.Debounce.Microseconds()))
+		}
+	}
+}
+
+// pulseLine is a line whose edges are reported.
+type pulseLine struct {
+	chipLine
+	file *os.File
+}
+
+// takePulses requests the line as an input whose edges are reported.
+func (l Line) takePulses(o CounterOpts) (pulses, error) {
+	taken, err := l.open(asPulses(o))
+	if err != nil {
+		return nil, err
+	}
+	return &pulseLine{chipLine: chipLine{values: controlOf(taken), release: taken.Close}, file: taken}, nil
+}
+
+func (p *pulseLine) events() io.Reader { return p.file }
+
+// attribute adds one for the first and only line.
+func (r *lineRequest) attribute(id uint32, value uint64) {
+	a := &r.config.attrs[r.config.attrCount]
+	a.id, a.value, a.mask = id, value, 1
+	r.config.attrCount++
+}
+
+// chipLine is a requested line. Only those that were requested as open-drain can be set.
 type chipLine struct {
 	values  control
 	release func() error
@@ -178,6 +248,17 @@ func (c *chipLine) read() (Level, error) {
 		return High, nil
 	}
 	return Low, nil
+}
+
+func (c *chipLine) set(released bool) error {
+	v := lineValues{mask: 1}
+	if released {
+		v.bits = 1
+	}
+	if err := c.values(ioctlLineSet, unsafe.Pointer(&v)); err != nil {
+		return failed("set value", err)
+	}
+	return nil
 }
 
 func (c *chipLine) close() error { return c.release() }

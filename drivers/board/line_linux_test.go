@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"periph.io/x/conn/v3/gpio"
@@ -26,6 +27,9 @@ const (
 	_ = -(unsafe.Offsetof(lineRequest{}.lines) ^ 560)
 	_ = -(unsafe.Offsetof(lineRequest{}.fd) ^ 588)
 	_ = -(unsafe.Sizeof(lineValues{}) ^ 16)
+	_ = -(unsafe.Offsetof(lineRequest{}.eventBuffer) ^ 564)
+	_ = -(unsafe.Sizeof(lineRequest{}.config) ^ 272)
+	_ = -(unsafe.Sizeof(lineRequest{}.config.attrs) ^ 240)
 )
 
 // chip is a GPIO chip with one line: what flags it has, what it reads, what fails.
@@ -38,7 +42,9 @@ type chip struct {
 	infoErr error
 	takeErr error
 	readErr error
+	setErr  error
 	taken   bool
+	want    func(*lineRequest) // what the request must ask for; nil: an input
 }
 
 func (c *chip) ioctl(request uintptr, arg unsafe.Pointer) error {
@@ -54,6 +60,15 @@ func (c *chip) ioctl(request uintptr, arg unsafe.Pointer) error {
 		}
 		v.bits = c.bits
 		return c.readErr
+	case 0xc010b40f:
+		v := (*lineValues)(arg)
+		if v.mask != 1 {
+			c.t.Errorf("mask %#x", v.mask)
+		}
+		if c.setErr == nil {
+			c.bits = v.bits
+		}
+		return c.setErr
 	default:
 		return syscall.ENOTTY
 	}
@@ -72,7 +87,9 @@ func (c *chip) take(r *lineRequest) error {
 	if r.lines != 1 || r.offsets[0] != c.offset || string(r.consumer[:10]) != "rackagent\x00" {
 		c.t.Errorf("request %+v", r)
 	}
-	if r.config.flags != flagInput || r.config.attrCount != 0 {
+	if c.want != nil {
+		c.want(r)
+	} else if r.config.flags != flagInput || r.config.attrCount != 0 {
 		c.t.Errorf("asks for more than an input: flags %#x", r.config.flags)
 	}
 	c.taken = true
@@ -86,7 +103,7 @@ func TestTakeALine(t *testing.T) {
 	if err := line.ask(c.ioctl); err != nil {
 		t.Fatal(err)
 	}
-	if fd, err := line.request(c.ioctl); fd != 42 || err != nil {
+	if fd, err := line.request(c.ioctl, asInput); fd != 42 || err != nil {
 		t.Errorf("%d, %v", fd, err)
 	}
 	released := false
@@ -141,7 +158,7 @@ func TestLinesThatAreNotTaken(t *testing.T) {
 		}
 	}
 	c := chip{t: t, takeErr: syscall.EBUSY}
-	if _, err := (Line{}).request(c.ioctl); !errors.Is(err, syscall.EBUSY) {
+	if _, err := (Line{}).request(c.ioctl, asInput); !errors.Is(err, syscall.EBUSY) {
 		t.Error(err)
 	}
 }
@@ -169,5 +186,108 @@ func TestSysfsPinsAreLeftAlone(t *testing.T) {
 		if sideDoor(p) != want {
 			t.Errorf("%T: %v", p, !want)
 		}
+	}
+}
+
+// A line for rescue is asked for as an open-drain output that pulls nothing, and pulls when it is told to.
+func TestTakeADrain(t *testing.T) {
+	c := &chip{t: t, offset: 17, flags: flagInput, bits: 1}
+	asked := 0
+	c.want = func(r *lineRequest) {
+		asked++
+		const openDrainOutput = 0x48
+		a := r.config.attrs[0]
+		if r.config.flags != openDrainOutput || r.config.attrCount != 1 || a.id != 2 || a.value != 1 || a.mask != 1 {
+			t.Errorf("%+v", r.config)
+		}
+	}
+	line := Line{Chip: "/dev/gpiochip0", Offset: 17}
+	if fd, err := line.request(c.ioctl, asDrain); fd != 42 || err != nil || asked != 1 {
+		t.Errorf("%d, %v", fd, err)
+	}
+	d := &chipLine{values: c.ioctl, release: func() error { return nil }}
+	for _, released := range []bool{false, true, false} {
+		want := map[bool]uint64{true: 1, false: 0}[released]
+		if err := d.set(released); err != nil || c.bits != want {
+			t.Errorf("released %v: %v, level %d", released, err, c.bits)
+		}
+	}
+	c.setErr = syscall.ENODEV
+	if err := d.set(true); !errors.Is(err, syscall.ENODEV) || drivers.FaultOf(err) != drivers.BusFault {
+		t.Error(err)
+	}
+}
+
+// The whole recovery over the ioctls: the two lines of one chip, of which the second holds out for two clocks.
+func TestClocksOverIoctls(t *testing.T) {
+	scl, sda := &chip{t: t, flags: flagInput, bits: 1}, &chip{t: t, flags: flagInput, bits: 1}
+	rising, given := 0, 0
+	scLine := func(request uintptr, arg unsafe.Pointer) error {
+		if before := scl.bits; request == ioctlLineSet && before == 0 && (*lineValues)(arg).bits == 1 {
+			rising++
+		}
+		return scl.ioctl(request, arg)
+	}
+	sdLine := func(request uintptr, arg unsafe.Pointer) error {
+		err := sda.ioctl(request, arg)
+		if request == ioctlLineValues && rising < 2 {
+			(*lineValues)(arg).bits = 0
+		}
+		return err
+	}
+	lines := map[string]control{"SCL": scLine, "SDA": sdLine}
+	c := &Clocks{scl: Line{Name: "SCL"}, sda: Line{Name: "SDA"}, take: func(l Line) (drain, error) {
+		return &chipLine{values: lines[l.Name], release: func() error { given++; return nil }}, nil
+	}}
+	if err := c.Recover(t.Context()); err != nil || rising != 2 || given != 2 || scl.bits != 1 || sda.bits != 1 {
+		t.Errorf("%v after %d clocks, %d given back, levels %d and %d", err, rising, given, scl.bits, sda.bits)
+	}
+}
+
+// A counter asks for the edges and nothing more; the kernel debounces.
+func TestTakePulses(t *testing.T) {
+	for _, c := range []struct {
+		o     CounterOpts
+		flags uint64
+		us    uint64
+	}{
+		{CounterOpts{}, 0x14, 0},
+		{CounterOpts{Edge: Falling}, 0x24, 0},
+		{CounterOpts{Edge: Both, Debounce: 1500 * time.Microsecond}, 0x34, 1500},
+	} {
+		asked := false
+		ch := &chip{t: t, flags: flagInput, want: func(r *lineRequest) {
+			asked = true
+			if r.config.flags != c.flags || r.eventBuffer != 256 {
+				t.Errorf("%+v: flags %#x, buffer %d", c.o, r.config.flags, r.eventBuffer)
+			}
+			if a := r.config.attrs[0]; c.us > 0 && (r.config.attrCount != 1 || a.id != 3 || a.value != c.us || a.mask != 1) {
+				t.Errorf("%+v: %+v", c.o, r.config)
+			}
+			if c.us == 0 && r.config.attrCount != 0 {
+				t.Errorf("%+v: %+v", c.o, r.config)
+			}
+		}}
+		if _, err := (Line{}).request(ch.ioctl, asPulses(c.o)); err != nil || !asked {
+			t.Errorf("%v, asked %v", err, asked)
+		}
+	}
+}
+
+// A wait for events ends with Close, on a real file: a pipe that nobody writes to.
+func TestCloseEndsTheWait(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	c := newCounter(Line{Name: "FLOW"}, &pulseLine{chipLine{(&chip{t: t}).ioctl, r.Close}, r})
+	if _, err := w.Write(eventsOf(1)); err != nil {
+		t.Fatal(err)
+	}
+	for n := uint64(0); n == 0; n, _, _ = c.Count() {
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -21,6 +21,10 @@ func (l Line) vacant() error { return l.absent() }
 
 func (l Line) take() (source, error) { return nil, l.absent() }
 
+func (l Line) takeDrain() (drain, error) { return nil, l.absent() }
+
+func (l Line) takePulses(CounterOpts) (pulses, error) { return nil, l.absent() }
+
 func (l Line) absent() error {
 	err := fmt.Errorf("%s has no GPIO chips", runtime.GOOS)
 	return &drivers.Error{Op: "open", Device: l.Chip, Fault: drivers.Unsupported, Err: err}
