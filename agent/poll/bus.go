@@ -29,6 +29,9 @@ type unit struct {
 	health   *Health
 	channels []channel
 	shelf    shelf
+	spoiler  Spoiler
+	rate     ErrorRate
+	answered time.Time // when an attempt last succeeded
 }
 
 func newUnit(d Device) *unit {
@@ -79,8 +82,8 @@ func (b *bus) run(ctx context.Context) {
 	}
 }
 
-// take hands the extra reads over to the schedule. An absent device keeps its slow pace even then: asking
-// does not bring it back, and each probe costs the others time.
+// take hands the extra reads over to the schedule. An absent device, or one in quarantine, keeps its slow pace even then:
+// asking does not bring it back, and each probe costs the others time.
 func (b *bus) take(sched *schedule) {
 	b.mu.Lock()
 	want := b.want
@@ -88,7 +91,7 @@ func (b *bus) take(sched *schedule) {
 	b.mu.Unlock()
 	for _, i := range want {
 		u := b.units[i]
-		if u.health.State(time.Now()) == StateAbsent {
+		if s := u.health.State(time.Now()); s == StateAbsent || s == StateQuarantined {
 			continue
 		}
 		u.shelf.count(func(s *Stats) { s.Extra++ })
@@ -155,11 +158,22 @@ func wrong(device string, err error) error {
 
 // attempt does one act with the retries that its faults deserve.
 func (b *bus) attempt(ctx context.Context, u *unit, act Act, do func(context.Context) error) (Attempt, error) {
+	in, err := b.try(ctx, u, act, do)
+	if in.Fault == drivers.None {
+		u.answered = in.Began
+	}
+	in.Spoils = u.spoiler.Step(in.Began, in.Fault, b.othersAnswered(u))
+	return in, err
+}
+
+// try is attempt without its judgement.
+func (b *bus) try(ctx context.Context, u *unit, act Act, do func(context.Context) error) (Attempt, error) {
 	once := u.health.Advice().Once
 	for n := 1; ; n++ {
 		began, err := call(ctx, u.Timeout, do)
 		f := faultOf(err)
 		b.heard(f)
+		b.rated(u, f)
 		in := Attempt{Act: act, Began: began, Fault: f}
 		if f == drivers.None {
 			return in, nil
@@ -177,6 +191,29 @@ func (b *bus) attempt(ctx context.Context, u *unit, act Act, do func(context.Con
 	}
 }
 
+// othersAnswered is when any other device of the bus last answered.
+func (b *bus) othersAnswered(u *unit) (at time.Time) {
+	for _, o := range b.units {
+		if o != u && o.answered.After(at) {
+			at = o.answered
+		}
+	}
+	return at
+}
+
+// rated follows how many of a device's reads are spoilt on the way.
+func (b *bus) rated(u *unit, f drivers.Fault) {
+	if !u.rate.Step(f) {
+		return
+	}
+	e := rack.Event{Kind: rack.EventHealth, Severity: rack.Warn, At: time.Now(), Device: u.Name, Reason: ReasonErrorRate}
+	e.Text = u.Name + ": more than 1 % of 1000 reads came with a wrong checksum or format"
+	if !u.rate.High() {
+		e.Severity, e.Text = rack.Info, u.Name+": no more than 1 % of 1000 reads came with a wrong checksum or format"
+	}
+	b.opts.Events(e)
+}
+
 // call gives one try its deadline and notes when it began.
 func call(ctx context.Context, limit time.Duration, do func(context.Context) error) (began time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -185,9 +222,9 @@ func call(ctx context.Context, limit time.Duration, do func(context.Context) err
 	return began, do(ctx)
 }
 
-// heard follows whether the owner of the bus has fenced it off.
+// heard follows whether the bus hangs. That it is fenced its owner tells.
 func (b *bus) heard(f drivers.Fault) {
-	if f == drivers.Cancelled || b.hung == (f == drivers.Hung) {
+	if f == drivers.Cancelled || f == drivers.BusFenced || b.hung == (f == drivers.Hung) {
 		return
 	}
 	b.hung = !b.hung
@@ -204,6 +241,9 @@ func (b *bus) heard(f drivers.Fault) {
 func (b *bus) settle(u *unit, in Attempt, err error, got []rack.Reading) {
 	now := time.Now()
 	_, events := u.health.Step(now, in)
+	if s := u.health.State(now); s == StateAbsent || s == StateQuarantined {
+		u.spoiler = Spoiler{} // what comes after it is judged by what happens then
+	}
 	if got != nil {
 		judgeSample(u.channels, got, in.Began, u.health.State(now) == StateProbation)
 		for i := range got {

@@ -15,6 +15,9 @@ type Point struct {
 	rack.Point
 	Range  Range  // zero: that of the quantity (DefaultRange)
 	Frozen Frozen // zero: a standing code means nothing
+	// MaxStep is how far the value can move in a second; 0: not judged. It suits what has inertia, such as temperatures;
+	// a load steps as it likes.
+	MaxStep float64
 
 	Meaning rack.Meaning
 }
@@ -66,6 +69,9 @@ func (d *Device) check() error {
 		return fmt.Errorf("device %s: %w: an identity is expected of a part that has none", d.Name, ErrDevice)
 	}
 	for _, p := range d.Points {
+		if p.MaxStep < 0 {
+			return fmt.Errorf("device %s: %w: %s: at most %v per second", d.Name, ErrDevice, p.Point, p.MaxStep)
+		}
 		if p.Range.Min > p.Range.Max {
 			return fmt.Errorf("device %s: %w: %s: range %v to %v", d.Name, ErrDevice, p.Point, p.Range.Min, p.Range.Max)
 		}

@@ -6,8 +6,11 @@
 // I/O (Health); so are the schedule and the plausibility rules. Values age when they are asked for, not when
 // something is read: Latest and All say stale although nothing happened since (S7).
 //
+// A bad bus is the owner's to find and to recover, and the owner's word for it (drivers.BusFenced, drivers.Hung) is
+// held against no device: its values grow stale for that reason, and that is all. A bad device is told from it by the
+// others' answers: one that spoils the bus again and again while they answer is set apart (quarantined).
+//
 // It is NOT told what values are for: no limit, no outlet logic, no decision. It writes to no device beyond
 // what a driver's Identify and Read write of their own accord (register pointers, mux channels, the set-up of
-// a meter). It does not recover a bus that is held low and does not tell a bad bus from a bad device; it
-// reports the faults of which that can be told.
+// a meter). It recovers nothing.
 package poll

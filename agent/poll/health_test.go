@@ -125,7 +125,7 @@ func TestNoAnswerMustBeConsecutive(t *testing.T) {
 var allFaults = []drivers.Fault{
 	drivers.NoAnswer, drivers.Arbitration, drivers.Timeout, drivers.BusFault, drivers.Hung, drivers.Implausible,
 	drivers.Corrupt, drivers.Restarted, drivers.Mismatch, drivers.WrongDevice, drivers.OutOfControl, drivers.Foreign,
-	drivers.Unsupported, drivers.Settling, drivers.NotRead, drivers.Cancelled,
+	drivers.Unsupported, drivers.Settling, drivers.NotRead, drivers.Cancelled, drivers.BusFenced,
 }
 
 // witness watches a device from outside: it knows only what was fed in and what was shown.
@@ -147,7 +147,7 @@ func (w *witness) fed(act Act, f drivers.Fault) {
 		if w.probation >= 0 {
 			w.probation++
 		}
-	case !saysNothing(f) && w.probation >= 0:
+	case !saysNothing(f) && !ofTheBus(f) && w.probation >= 0:
 		w.probation = -1
 	}
 }

@@ -14,6 +14,10 @@ const (
 	ReasonFrozen    = "frozen"    // the same code for longer than noise allows
 	ReasonProbation = "probation" // the device came back and has not yet given 3 good samples
 	ReasonAge       = "age"       // no sample for 3 periods, and no fault known
+	ReasonStep      = "step"      // changed faster than the point can
+
+	ReasonQuarantined = "quarantined" // the device is read rarely because it spoils the bus for the others
+	ReasonErrorRate   = "error_rate"  // of an event: too many reads with a wrong checksum or format
 )
 
 // Range bounds what a point can be, both ends included. The zero Range stands for that of the quantity.
@@ -70,6 +74,29 @@ func PowerCross(p, s float64) rack.Quality {
 	default:
 		return rack.QualityBad
 	}
+}
+
+// crossPart is how far apart two ways to the same quantity may be. Gains of two registers differ by less than 1 % each
+// when calibrated, and voltage and current are measured a moment apart. Arbitrary.
+const crossPart = 0.05
+
+// ProductCross judges apparent power (VA) by the product of rms voltage and rms current, or the power of direct current
+// by the product of both, of the same outlet, phase or rail. Signs are not compared. Which of the three is wrong cannot
+// be told, so beyond the tolerance, 5 % of the larger but at least what is noise, all of them are suspect.
+func ProductCross(x, u, i float64) rack.Quality {
+	x, p := math.Abs(x), math.Abs(u*i)
+	if math.Abs(x-p) <= max(crossFloor, crossPart*max(x, p)) {
+		return rack.QualityOK
+	}
+	return rack.QualitySuspect
+}
+
+// jumped tells whether a value lies further from the last one than the point can have moved since.
+func (p Point) jumped(last rack.Reading, v float64, at time.Time) bool {
+	if p.MaxStep <= 0 || last.At.IsZero() || !at.After(last.At) {
+		return false
+	}
+	return math.Abs(v-last.Value) > p.MaxStep*at.Sub(last.At).Seconds()
 }
 
 // Frozen says when a standing code is no measurement: on a channel with known noise the least significant

@@ -56,6 +56,54 @@ func TestPowerCross(t *testing.T) {
 	}
 }
 
+func TestProductCross(t *testing.T) {
+	for _, c := range []struct {
+		x, u, i float64
+		want    rack.Quality
+	}{
+		{3120, 230, 13.5, rack.QualityOK},
+		{3265, 230, 13.5, rack.QualityOK},      // 3105: 4.9 % of the larger
+		{3280, 230, 13.5, rack.QualitySuspect}, // 5.3 %
+		{2940, 230, 13.5, rack.QualitySuspect},
+		{0, 230, 13.5, rack.QualitySuspect},
+		{3120, 230, 0, rack.QualitySuspect},
+		{0, 230, 0.04, rack.QualityOK}, // 9.2 VA: noise
+		{55, 230, 0.2, rack.QualityOK}, // 46 VA, 9 apart
+		{-600, 48, 12.5, rack.QualityOK},
+		{600, 48, -12.5, rack.QualityOK}, // whose sign is which is another matter
+		{700, 48, 12.5, rack.QualitySuspect},
+	} {
+		if got := ProductCross(c.x, c.u, c.i); got != c.want {
+			t.Errorf("%v, %v V x %v A: %s, want %s", c.x, c.u, c.i, got, c.want)
+		}
+	}
+}
+
+func TestMaxStep(t *testing.T) {
+	last := rack.Reading{Value: 20, At: zero}
+	for _, c := range []struct {
+		name  string
+		limit float64
+		last  rack.Reading
+		v     float64
+		after time.Duration
+		want  bool
+	}{
+		{"slower", 0.5, last, 20.4, time.Second, false},
+		{"as fast", 0.5, last, 20.5, time.Second, false},
+		{"faster", 0.5, last, 20.6, time.Second, true},
+		{"faster downwards", 0.5, last, 19.4, time.Second, true},
+		{"in longer", 0.5, last, 24, 10 * time.Second, false},
+		{"not judged", 0, last, 90, time.Second, false},
+		{"the first", 0.5, rack.Reading{}, 90, time.Second, false},
+		{"the same moment", 0.5, last, 90, 0, false},
+	} {
+		if got := (Point{MaxStep: c.limit}).jumped(c.last, c.v, zero.Add(c.after)); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
 func TestFrozen(t *testing.T) {
 	rule := Frozen{Updates: 5, ZeroRests: true}
 	run := func(raw uint32, rule Frozen, n int, every time.Duration) (frozen bool) {

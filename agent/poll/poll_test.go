@@ -511,6 +511,7 @@ func TestNewRefuses(t *testing.T) {
 		"no points":             {func(d *Device) { d.Points = nil }, ErrDevice},
 		"expect, not identify":  {func(d *Device) { d.Identify, d.Expect = nil, func(drivers.Ident) error { return nil } }, ErrDevice},
 		"range upside down":     {func(d *Device) { d.Points[0].Range = Range{2, 1} }, ErrDevice},
+		"a step of less":        {func(d *Device) { d.Points[0].MaxStep = -1 }, ErrDevice},
 		"timeout":               {func(d *Device) { d.Timeout = -1 }, ErrDevice},
 		"name of another":       {func(d *Device) { d.Name = "other" }, ErrDuplicate},
 		"point of another":      {func(d *Device) { d.Points[0].Point = watts("other") }, ErrDuplicate},

@@ -52,11 +52,14 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// faultOf classifies an error. A context's own error that no driver has wrapped names no fault; a passed
-// deadline is a time-out all the same.
+// faultOf classifies an error. A job that the owner of a bus refuses because the bus is bad is Cancelled to whoever asks
+// whether something was sent; here it is BusFenced. A context's own error that no driver has wrapped names no fault; a
+// passed deadline is a time-out all the same.
 func faultOf(err error) drivers.Fault {
 	var known *drivers.Error
 	switch {
+	case errors.Is(err, drivers.BusFenced):
+		return drivers.BusFenced
 	case errors.As(err, &known):
 		return drivers.FaultOf(err)
 	case errors.Is(err, context.DeadlineExceeded):

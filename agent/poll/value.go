@@ -1,6 +1,7 @@
 package poll
 
 import (
+	"slices"
 	"time"
 
 	"rackagent/agent/rack"
@@ -28,6 +29,9 @@ func judgeSample(chs []channel, got []rack.Reading, began time.Time, probation b
 	}
 	judgeCross(got)
 	for i := range got {
+		if chs[i].rule.jumped(chs[i].last, got[i].Value, began) {
+			lower(&got[i], rack.QualitySuspect, ReasonStep)
+		}
 		if chs[i].stand.Step(began, got[i].Raw, chs[i].rule.Frozen) {
 			lower(&got[i], rack.QualitySuspect, ReasonFrozen)
 		}
@@ -37,29 +41,71 @@ func judgeSample(chs []channel, got []rack.Reading, began time.Time, probation b
 	}
 }
 
-// judgeCross compares active with apparent power where an answer holds both for one outlet.
+// judgeCross compares, where an answer holds the parts, active with apparent power and powers with volts times amperes.
 func judgeCross(got []rack.Reading) {
 	for i := range got {
-		want := got[i].Point
-		switch want.Quantity {
-		case rack.PowerW:
-			want.Quantity = rack.ApparentV
-		case rack.SupplyW:
-			want.Quantity = rack.SupplyVA
-		default:
-			continue
+		if other, ok := apparentOf(got[i].Point.Quantity); ok {
+			compare(got, i, func(v []float64) rack.Quality { return PowerCross(v[0], v[1]) }, other)
 		}
-		if !carries(got[i].Quality) {
-			continue
+	}
+	for i := range got {
+		if u, a, ok := factorsOf(got[i].Point.Quantity); ok {
+			compare(got, i, func(v []float64) rack.Quality { return ProductCross(v[0], v[1], v[2]) }, u, a)
 		}
-		for j := range got {
-			if got[j].Point != want || !carries(got[j].Quality) {
-				continue
-			}
-			if q := PowerCross(got[i].Value, got[j].Value); q != rack.QualityOK {
-				lower(&got[i], q, ReasonCross)
-				lower(&got[j], q, ReasonCross)
-			}
+	}
+}
+
+// apparentOf gives the apparent power that belongs to an active power.
+func apparentOf(q rack.Quantity) (rack.Quantity, bool) {
+	switch q {
+	case rack.PowerW:
+		return rack.ApparentV, true
+	case rack.SupplyW:
+		return rack.SupplyVA, true
+	case rack.ACWatts:
+		return rack.ACVA, true
+	default:
+		return "", false
+	}
+}
+
+// factorsOf gives the voltage and the current whose product a quantity is.
+func factorsOf(q rack.Quantity) (u, a rack.Quantity, ok bool) {
+	switch q {
+	case rack.ApparentV:
+		return rack.VoltageV, rack.CurrentA, true
+	case rack.SupplyVA:
+		return rack.SupplyV, rack.SupplyA, true
+	case rack.ACVA:
+		return rack.ACVolts, rack.ACAmps, true
+	case rack.DCWatts:
+		return rack.DCVolts, rack.DCAmps, true
+	default:
+		return "", "", false
+	}
+}
+
+// compare lowers reading i and the others of its device and index to what rule says of their values, the first being that
+// of i. Where one of them is not there or is no measurement, nothing is compared.
+func compare(got []rack.Reading, i int, rule func([]float64) rack.Quality, others ...rack.Quantity) {
+	at, values := []int{i}, []float64{got[i].Value}
+	for _, q := range others {
+		p := got[i].Point
+		p.Quantity = q
+		k := slices.IndexFunc(got, func(r rack.Reading) bool { return r.Point == p })
+		if k < 0 {
+			return
+		}
+		at, values = append(at, k), append(values, got[k].Value)
+	}
+	for _, k := range at {
+		if !carries(got[k].Quality) {
+			return
+		}
+	}
+	if q := rule(values); q != rack.QualityOK {
+		for _, k := range at {
+			lower(&got[k], q, ReasonCross)
 		}
 	}
 }

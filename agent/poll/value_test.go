@@ -59,6 +59,79 @@ func TestPowerAndApparentPowerContradict(t *testing.T) {
 	}
 }
 
+func TestProductsContradict(t *testing.T) {
+	for _, q := range [][3]rack.Quantity{
+		{rack.ApparentV, rack.VoltageV, rack.CurrentA},
+		{rack.SupplyVA, rack.SupplyV, rack.SupplyA},
+		{rack.ACVA, rack.ACVolts, rack.ACAmps},
+		{rack.DCWatts, rack.DCVolts, rack.DCAmps},
+	} {
+		points := []Point{{Point: outlet(q[0])}, {Point: outlet(q[1])}, {Point: outlet(q[2])}, {Point: outlet(rack.TempC)}}
+		sample := func(x float64) []rack.Reading {
+			return []rack.Reading{
+				{Point: points[0].Point, Value: x},
+				{Point: points[1].Point, Value: 200},
+				{Point: points[2].Point, Value: 10},
+				{Point: points[3].Point, Value: 30},
+			}
+		}
+		for i, r := range sampled(points, sample(2500)) {
+			want, why := rack.QualitySuspect, ReasonCross
+			if i == 3 {
+				want, why = rack.QualityOK, ""
+			}
+			if r.Quality != want || r.Reason != why || r.At.IsZero() {
+				t.Errorf("%s: %+v", r.Point.Quantity, r)
+			}
+		}
+		for _, r := range sampled(points, sample(2500), sample(2010)) {
+			if r.Quality != rack.QualityOK {
+				t.Errorf("agreeing again: %+v", r)
+			}
+		}
+		other := sample(2500)
+		other[2].Point.Index, points[2].Index = 2, 2
+		for _, r := range sampled(points, other) {
+			if r.Quality != rack.QualityOK {
+				t.Errorf("another index: %+v", r)
+			}
+		}
+		bad := sample(2500)
+		bad[1].Quality, bad[1].Reason = rack.QualityBad, "corrupt"
+		points[2].Index = 1
+		if r := sampled(points, bad)[0]; r.Quality != rack.QualityOK {
+			t.Errorf("a voltage that was not measured contradicts nothing: %+v", r)
+		}
+	}
+}
+
+func TestPhasesAreCompared(t *testing.T) {
+	points := []Point{{Point: outlet(rack.ACWatts)}, {Point: outlet(rack.ACVA)}}
+	for _, r := range sampled(points, []rack.Reading{{Point: points[0].Point, Value: 3000}, {Point: points[1].Point, Value: 100}}) {
+		if r.Quality != rack.QualityBad || r.Reason != ReasonCross {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// One real step costs one suspect sample: the next is judged from there.
+func TestAStepIsSuspectOnce(t *testing.T) {
+	p := Point{Point: outlet(rack.TempC), MaxStep: 0.5}
+	r := func(v float64) []rack.Reading { return []rack.Reading{{Point: p.Point, Value: v}} }
+	got := sampled([]Point{p}, r(20), r(60))[0]
+	if got.Quality != rack.QualitySuspect || got.Reason != ReasonStep || got.Value != 60 {
+		t.Errorf("%+v", got)
+	}
+	if got := sampled([]Point{p}, r(20), r(60), r(60.2))[0]; got.Quality != rack.QualityOK {
+		t.Errorf("%+v", got)
+	}
+	out := p
+	out.Range = Range{Min: 0, Max: 50}
+	if got := sampled([]Point{out}, r(20), r(60), r(20.7))[0]; got.Quality != rack.QualityOK {
+		t.Errorf("a sample out of range is nothing to step from: %+v", got)
+	}
+}
+
 func TestOtherOutletsAreNotCompared(t *testing.T) {
 	s := rack.Point{Device: "pdu-a", Quantity: rack.ApparentV, Index: 2}
 	points := []Point{{Point: outlet(rack.PowerW)}, {Point: s}}
