@@ -369,7 +369,7 @@ func (a *Agent) pulse(ctx context.Context) error {
 	for name, b := range a.buses {
 		asking.Go(func() {
 			for ctx.Err() == nil {
-				if err := b.Poll().Do(ctx, func(i2c.Bus) error { return nil }); err == nil {
+				if err := b.Poll().Do(ctx, func(i2c.Bus) error { return nil }); err == nil || errors.Is(err, drivers.BusFenced) { // who is turned away was answered
 					a.mu.Lock()
 					a.pulses[name] = time.Now()
 					a.mu.Unlock()

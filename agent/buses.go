@@ -119,7 +119,8 @@ func (l *lateBus) Tx(ctx context.Context, addr uint16, w, r []byte) error {
 		_, _ = l.open(ctx) // what came of it is told
 	}
 	if l.bus == nil {
-		return &drivers.Error{Op: "transfer", Device: "bus " + l.conf.Name, Fault: drivers.FaultOf(l.err), Err: l.err}
+		// Nothing was sent and no line was held: it is not the devices' fault, nor that of anything on the wires.
+		return &drivers.Error{Op: "transfer", Device: "bus " + l.conf.Name, Fault: drivers.Cancelled, Err: errors.Join(drivers.BusFenced, l.err)}
 	}
 	if driver, ok := l.owned[addr]; ok {
 		return &drivers.Error{Op: "transfer", Device: fmt.Sprintf("bus %s 0x%02x", l.conf.Name, addr), Fault: drivers.Foreign, Err: errors.New("owned by kernel driver " + driver)}
