@@ -95,6 +95,7 @@ func (w *walker) command() {
 	target := w.pick(w.in.targets...)
 	more := w.pick("", "", "", `,"dry":true`, `,"args":{"deadline_s":60}`, `,"args":{"force":true}`)
 	w.last = fmt.Sprintf(`{"v":1,"id":%q,"op":%q,"target":%q,"exp":%d%s}`, w.id(), op, target, time.Now().Add(time.Duration(w.rng.IntN(120)-5)*time.Second).UnixMilli(), more)
+	w.t.Logf("%s %s", time.Now().Format("04:05.000"), w.last)
 	w.publish(w.last, w.rng.IntN(30) == 0)
 }
 
@@ -105,6 +106,7 @@ func (w *walker) breakSomething() {
 			return
 		}
 	}
+	w.t.Logf("%s %s", time.Now().Format("04:05.000"), f)
 	w.inject(f)
 	w.faults = append(w.faults, f)
 }

@@ -389,3 +389,18 @@ func TestAFrozenMeterDoesNotProveAnEnergise(t *testing.T) {
 	r.run(15 * time.Second)
 	r.expect("c1", rack.StateUnknown, rack.CodeVerifyFailed)
 }
+
+// A bank that loses control between the write and its proof takes the relay away again: watts measured before that do not
+// make the command succeed.
+func TestARelayThatFallsAgainIsNotProven(t *testing.T) {
+	r := newRig(t)
+	r.run(2 * time.Second)
+	r.must("c1", rack.OpCut, "outlet/pdu-a.1")
+	r.run(40 * time.Second)
+	r.must("c2", rack.OpEnergise, "outlet/pdu-a.1")
+	r.after(500*time.Millisecond, func() { r.lost = true })
+	r.loadW[outlet(1)] = 0 // no load until the bank has gone
+	r.after(450*time.Millisecond, func() { r.loadW[outlet(1)] = 3200 })
+	r.run(15 * time.Second)
+	r.expect("c2", rack.StateFailed, rack.CodeExternalChange)
+}

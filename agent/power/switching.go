@@ -26,6 +26,7 @@ type switching struct {
 	firstRaw uint32
 	moved    bool // raw codes differed between samples after the write
 	asked    time.Time
+	readBack time.Time // when the relay read back as written
 	from     time.Time // samples count that were begun at or after this
 	giveUp   time.Time // when the proof must be there
 	loadW    float64   // what an energised outlet must carry
@@ -99,6 +100,7 @@ func (w *switching) written(s *Snapshot, r Switched) *verdict {
 	}
 	p, _ := s.Layout.PDU(w.step.On.PDU)
 	w.state = stageSettling
+	w.readBack = r.Confirmed
 	w.from = r.Confirmed.Add(p.Settling)
 	limit := cutLimit
 	if w.step.Do == rack.DoEnergise {
@@ -150,6 +152,9 @@ func failedWrite(r Switched) verdict {
 
 // settle looks at the newest sample; it gives a verdict, or whether another sample is wanted now.
 func (w *switching) settle(now time.Time, s *Snapshot) (v *verdict, sample bool) {
+	if w.overturned(s) {
+		return w.end(verdict{state: rack.StateFailed, code: rack.CodeExternalChange, text: "the relay read back as written and stands otherwise since"}), false
+	}
 	if w.shared != nil {
 		return w.settleShared(now, s)
 	}
@@ -172,6 +177,14 @@ func (w *switching) settle(now time.Time, s *Snapshot) (v *verdict, sample bool)
 		return nil, true
 	}
 	return nil, false
+}
+
+// overturned tells whether the relay was read as it should not be after it had read back: its bank lost control, or
+// somebody else moved it. Watts from before that prove nothing any more.
+func (w *switching) overturned(s *Snapshot) bool {
+	r := s.Outlets[w.step.On].Relay
+	closed := w.step.Do == rack.DoEnergise
+	return r.Quality == rack.QualityOK && r.At.After(w.readBack) && (r.Value != 0) != closed
 }
 
 // othersSeen tells whether every outlet that carried load has been measured since the write, and the own one twice.
