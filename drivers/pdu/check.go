@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 	"periph.io/x/conn/v3/physic"
@@ -92,9 +94,20 @@ func (c *checker) banksUsed(f *modelFile) {
 func (c *checker) within(key string, v, low, high float64) bool {
 	ok := v >= low && v <= high
 	if !ok {
-		c.bad(key, "%v is outside %v to %v", v, low, high)
+		c.bad(key, "%s is outside %s to %s", number(v), number(low), number(high))
 	}
 	return ok
+}
+
+// number writes a number as people do: 1000000, not 1e+06.
+func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
+// withArticle puts the article before the name of a part. Such names are read letter by letter: an ADM, a PCA.
+func withArticle(part string) string {
+	if part != "" && strings.Contains("aefhilmnorsx", part[:1]) {
+		return "an " + part
+	}
+	return "a " + part
 }
 
 func (c *checker) oneOf(key, v string, words ...string) {
@@ -103,28 +116,36 @@ func (c *checker) oneOf(key, v string, words ...string) {
 	}
 }
 
-// places collects which addresses are taken where. Parts before the muxes are heard on every channel, so their
-// addresses must be free on all of them.
-type places map[place]string
+// taken is an address that a part of the file has. Parts before the muxes are heard on every channel, so their addresses
+// must be free on all of them.
+type taken struct {
+	place
+	by string // its key
+}
 
-func (c *checker) put(f *modelFile, seen places, key string, addr int, mux, channel *int, first, last int) {
+// put notes where a part is, behind those that stand before it in the file.
+func (c *checker) put(f *modelFile, seen *[]taken, key string, addr int, mux, channel *int, first, last int) {
 	if addr < first || addr > last {
 		c.bad(key+".address", "0x%02x is outside 0x%02x to 0x%02x", addr, first, last)
 		return
 	}
 	c.channel(f, key, mux, channel)
 	here := placeAt(addr, mux, channel)
-	for p, other := range seen {
+	again := false // the first at a place keeps it
+	for _, p := range *seen {
 		same := p.mux == here.mux && p.channel == here.channel
 		if p.addr == here.addr && (same || p.mux == upstream || here.mux == upstream) {
-			c.bad(key, "address 0x%02x is taken by %s", addr, other)
+			c.bad(key, "address 0x%02x is taken by %s", addr, p.by)
 		}
+		again = again || p.place == here
 	}
-	seen[here] = key
+	if !again {
+		*seen = append(*seen, taken{here, key})
+	}
 }
 
 func (c *checker) buses(f *modelFile) {
-	seen := places{}
+	seen := new([]taken)
 	for i, m := range f.Buses.Muxes {
 		key := fmt.Sprintf("buses.muxes[%d]", i)
 		c.oneOf(key+".part", m.part(), muxParts()...)
@@ -148,8 +169,13 @@ func (c *checker) buses(f *modelFile) {
 		c.put(f, seen, fmt.Sprintf("buses.temperatures[%d]", i), t.Address, t.Mux, t.Channel, tmp75.FirstAddr, tmp75.LastAddr)
 	}
 	for i, m := range f.Meters {
+		key := fmt.Sprintf("meters[%d]", i)
+		if !m.known() || m.homeless() { // said at the meter
+			c.channel(f, key, m.Mux, m.Channel)
+			continue
+		}
 		first, last := m.addresses()
-		c.put(f, seen, fmt.Sprintf("meters[%d]", i), m.address(), m.Mux, m.Channel, first, last)
+		c.put(f, seen, key, m.address(), m.Mux, m.Channel, first, last)
 	}
 }
 
@@ -164,6 +190,7 @@ func (c *checker) channel(f *modelFile, key string, mux, channel *int) {
 	case channel == nil:
 	case n < 0 || n >= len(f.Buses.Muxes):
 		c.bad(key+".channel", "there is no mux %d in buses.muxes, counted from 0", n)
+	case !slices.Contains(muxParts(), f.Buses.Muxes[n].part()): // said at the mux
 	case *channel < 0 || *channel >= muxChannels(f.Buses.Muxes[n].part()):
 		c.bad(key+".channel", "%d is outside 0 to %d", *channel, muxChannels(f.Buses.Muxes[n].part())-1)
 	}
@@ -238,9 +265,12 @@ func (c *checker) hung(f *modelFile, key string, meter int, input string) {
 		return
 	}
 	m := f.Meters[meter]
+	if !m.known() {
+		return // said at the meter
+	}
 	if m.part() != partADE {
 		if input != "" {
-			c.bad(key+".input", "a %s has one input only", m.part())
+			c.bad(key+".input", "%s has one input only", withArticle(m.part()))
 		}
 		input = inputA
 	} else {
@@ -293,12 +323,12 @@ func (c *checker) relay(f *modelFile, key string, i int, o outletEntry) {
 		return
 	}
 	key += ".relay"
-	pins := relayParts()[f.Buses.Relays[o.Relays].part()].pins
+	part, known := relayParts()[f.Buses.Relays[o.Relays].part()]
 	switch {
 	case o.Relay == nil:
 		c.bad(key, "missing")
-	case *o.Relay < 0 || *o.Relay >= pins:
-		c.bad(key, "bit %d is outside 0 to %d", *o.Relay, pins-1)
+	case known && (*o.Relay < 0 || *o.Relay >= part.pins):
+		c.bad(key, "bit %d is outside 0 to %d", *o.Relay, part.pins-1)
 	default:
 		for j, other := range f.Outlets[:i] {
 			if other.Relay != nil && *other.Relay == *o.Relay && other.Relays == o.Relays {

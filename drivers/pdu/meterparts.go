@@ -23,6 +23,12 @@ const (
 
 func meterParts() []string { return []string{partADE, partMCP, partADM} }
 
+// known tells whether there is such a part.
+func (e meterEntry) known() bool { return slices.Contains(meterParts(), e.part()) }
+
+// homeless tells whether the file does not say where the part is, although it may be in several places.
+func (e meterEntry) homeless() bool { return e.part() != partADE && e.Address == nil }
+
 // addresses is where a metering part can sit.
 func (e meterEntry) addresses() (first, last int) {
 	switch e.part() {
@@ -53,16 +59,16 @@ func (e meterEntry) keys() []string {
 // meter checks the keys of one meter, which differ from part to part.
 func (c *checker) meter(f *modelFile, i int, m meterEntry) {
 	key := fmt.Sprintf("meters[%d]", i)
-	if !slices.Contains(meterParts(), m.part()) {
+	if !m.known() {
 		c.bad(key+".part", "%q is none of %q", m.Part, meterParts())
 		return
 	}
 	c.strangers(key, m)
-	if m.part() != partADE && m.Address == nil {
+	if m.homeless() {
 		c.bad(key+".address", "missing")
 	}
 	if dc := f.Current == currentDC; dc != (m.part() == partADM) {
-		c.bad(key+".part", "a %s does not measure this kind of current", m.part())
+		c.bad(key+".part", "%s does not measure this kind of current", withArticle(m.part()))
 	}
 	switch m.part() {
 	case partADE:
@@ -84,7 +90,7 @@ func (c *checker) strangers(key string, m meterEntry) {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
 		common := slices.Contains([]string{"part", "address", "mux", "channel"}, name)
 		if !v.Field(i).IsZero() && !common && !slices.Contains(m.keys(), name) {
-			c.bad(key+"."+name, "a %s takes no %s", m.part(), name)
+			c.bad(key+"."+name, "%s takes no %s", withArticle(m.part()), name)
 		}
 	}
 }

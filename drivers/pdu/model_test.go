@@ -3,6 +3,7 @@ package pdu
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -188,6 +189,62 @@ func TestAllMistakesAtOnce(t *testing.T) {
 	_, err := ParseModel("x.yaml", []byte(data))
 	if n := len(mistakes(err)); n != 9 {
 		t.Errorf("%d mistakes: %v", n, err)
+	}
+}
+
+// A mistake is told once, and nothing is said of what hangs on a part that nobody knows.
+func TestOneMistakeIsToldOnce(t *testing.T) {
+	for name, c := range map[string]struct{ model, old, repl, want string }{
+		"unknown mux":          {"ac8", "part: pca9548", "part: pca9547", `buses.muxes[0].part: "pca9547" is none of ["pca9545" "pca9546" "pca9548"]`},
+		"unknown relays":       {"ac8", "part: tca9555", "part: tca6416", `buses.relays[0].part: "tca6416" is none of ` + fmt.Sprintf("%q", relayPartNames())},
+		"unknown meter":        {"ac8", "part: ade7953, channel: 0", "part: ade7954, address: 0x40, channel: 0", `meters[0].part: "ade7954" is none of ["ade7953" "mcp39f521" "adm1272"]`},
+		"meter without place":  {"dc6", "address: 0x10, ", "", "meters[0].address: missing"},
+		"it has channels, too": {"dc6", "channel: 0, address: 0x10, ", "channel: 8, ", "meters[0].channel: 8 is outside 0 to 7\nmeters[0].address: missing"},
+		"a number":             {"ac8", "divider: 991", "divider: 2000000", "meters[0].divider: 2000000 is outside 1 to 1000000"},
+		"an article":           {"dc6", "range_mv: 30}", "range_mv: 30, divider: 5}", "meters[0].divider: an adm1272 takes no divider"},
+	} {
+		data := string(modelData(t, "models/"+c.model+".yaml"))
+		if !strings.Contains(data, c.old) {
+			t.Fatalf("%s: %q is not in the file", name, c.old)
+		}
+		_, err := ParseModel("x.yaml", []byte(strings.Replace(data, c.old, c.repl, 1)))
+		if got := told(err); got != c.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", name, got, c.want)
+		}
+	}
+}
+
+// Whoever stands first in the file has an address, and a file with mistakes reads the same every time.
+func TestMistakesComeInTheOrderOfTheFile(t *testing.T) {
+	ac8 := string(modelData(t, "models/ac8.yaml"))
+	data := strings.NewReplacer("channel: 0, ", "", "channel: 2, ", "channel: 1, ", "channel: 3, ", "").Replace(ac8)
+	const want = `meters[1]: address 0x38 is taken by meters[0]
+meters[2]: address 0x38 is taken by meters[0]
+meters[2]: address 0x38 is taken by meters[1]
+meters[3]: address 0x38 is taken by meters[0]
+meters[3]: address 0x38 is taken by meters[1]`
+	for range 20 {
+		_, err := ParseModel("x.yaml", []byte(data))
+		if got := told(err); got != want {
+			t.Fatalf("got\n%s\nwant\n%s", got, want)
+		}
+	}
+}
+
+// told is what the mistakes say, one a line, without file and line.
+func told(err error) string {
+	var out []string
+	for _, m := range mistakes(err) {
+		out = append(out, m.Key+": "+m.Text)
+	}
+	return strings.Join(out, "\n")
+}
+
+func TestArticles(t *testing.T) {
+	for part, want := range map[string]string{"ade7953": "an ade7953", "mcp39f521": "an mcp39f521", "pca9546": "a pca9546", "tca9555": "a tca9555", "": "a "} {
+		if got := withArticle(part); got != want {
+			t.Errorf("%q", got)
+		}
 	}
 }
 

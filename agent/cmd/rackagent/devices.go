@@ -13,15 +13,21 @@ import (
 )
 
 type devicesCmd struct {
-	Socket string `help:"The agent's local socket. Default: the configuration's." placeholder:"PATH"`
-	JSON   bool   `help:"Print one JSON object."`
+	Suggest bool     `help:"Also ask what answers on the buses, reading only, and propose entries for the configuration."`
+	Bus     []string `help:"With --suggest: only this bus, by device path or adapter name; may be repeated. Default: all." placeholder:"NAME" sep:"none"`
+	Socket  string   `help:"The agent's local socket. Default: the configuration's." placeholder:"PATH"`
+	JSON    bool     `help:"Print one JSON object."`
 }
 
 // Help is shown by rackagent devices --help.
 func (devicesCmd) Help() string {
 	return `Lists what the board has: I2C buses with their adapters' names, what the adapters can do and which addresses a kernel driver holds, and GPIO lines. ` +
 		`Of each configured PDU it reads the board's memory and the relay bank, and nothing else: a meter is not asked, since reading one may mean configuring it first. ` +
-		`While an agent runs here its buses are left alone, and what it says of its devices is shown instead.`
+		`While an agent runs here its buses are left alone, and what it says of its devices is shown instead.
+
+With --suggest, and only while no agent runs here, the other addresses are asked what is there: never one that a kernel driver owns or the configuration names, where relays, muxes, meters or digital potentiometers may be only whether anybody answers, elsewhere one identification register or two. ` +
+		`Nothing is written but the number of such a register, and none of those gets even that. A few parts take a lone byte for a command: the converters MAX519 at 0x2a and PCF8591 at 0x48 to 0x4f. If the board has one that matters, leave its bus out with --bus. ` +
+		`Not found are air sensors, meters, relay expanders, fan controllers at 0x2c to 0x2f, and what hangs behind a mux that no kernel driver operates.`
 }
 
 // devicesFound is what there is.
@@ -31,6 +37,8 @@ type devicesFound struct {
 	Agent *agent.Status `json:"agent,omitempty"` // of the running agent, instead of PDUs
 	PDUs  []pduFound    `json:"pdus,omitempty"`
 	Note  string        `json:"note,omitempty"` // why no PDU was asked
+	// Suggested is what --suggest found; nil: not asked for.
+	Suggested *suggested `json:"suggested,omitempty"`
 }
 
 // busFound is one I2C adapter.
@@ -61,6 +69,11 @@ func (c devicesCmd) Run(ctx context.Context, a *app) error {
 	}
 	found := devicesFound{Buses: busesFound(adapters), Lines: linesFound(hw.Inputs())}
 	after := c.pdus(ctx, a, hw, &found)
+	if c.Suggest {
+		if found.Suggested, err = c.suggest(ctx, a, hw, adapters, found.Agent != nil); err != nil {
+			return err
+		}
+	}
 	if c.JSON {
 		err = a.json(found)
 	} else {

@@ -31,6 +31,11 @@ func (f devicesFound) print(a *app) {
 			p.print(a)
 		}
 	}
+	if f.Suggested != nil {
+		f.Suggested.print(a)
+		return
+	}
+	a.printf("rackagent devices --suggest also asks what answers on the buses, reading only, and proposes entries for the configuration; for that the agent must be stopped\n")
 }
 
 func none(n int) string {
