@@ -34,10 +34,10 @@ type OutletSample struct {
 	VA       float64
 	Var      float64
 	A        float64
-	V        float64 // before the relay: it proves the feed, never the relay
-	PF       float64 // negative: capacitive
-	Hz       float64 // 0: no voltage to count crossings of, or not 45 to 66 Hz
-	EnergyWh float64 // drawn since Since
+	V        float64   // before the relay: it proves the feed, never the relay
+	PF       float64   // negative: capacitive
+	Hz       float64   // 0: no voltage to count crossings of, or not 45 to 66 Hz
+	EnergyWh float64   // drawn since Since
 	Since    time.Time // zero: the counter cannot be read, and EnergyWh means nothing
 	Raw      Codes
 }

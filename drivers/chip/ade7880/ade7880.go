@@ -187,8 +187,40 @@ func (d *Dev) verify(t *transfer) {
 
 // Sense reads all phases and the neutral, all or nothing. drivers.Restarted: the part was reset, Configure it.
 // drivers.Mismatch: a setting that the scale or the counters hang on is not what Configure wrote.
+//
+// A phase without a load reads zeros, and an energy or a power of -1 all ones; both are also what a bus gives that is
+// held or that nobody drives. The settings are read last: Run and WTHR are neither and vouch for the codes before them,
+// and what is doubtful is then read a second time. LCYCMODE alone comes first, since with another one reading a counter
+// clears it.
 func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
 	t := d.begin(ctx, "read")
+	if mode := t.measure(LCYCMODE); mode != lcycKeep {
+		d.running(t) // a reset explains it
+		t.fail(LCYCMODE, drivers.Mismatch, fmt.Errorf("%02x instead of %02x", mode, lcycKeep))
+	}
+	var codes [3][8]uint32
+	var neutral uint32
+	var values []chip.Value[uint32]
+	for i, phase := range phases() {
+		for k, r := range phase {
+			values = append(values, t.value(r, &codes[i][k]))
+		}
+	}
+	if d.o.Neutral.FullScaleI != 0 {
+		values = append(values, t.value(NIRMS, &neutral))
+	}
+	if err := chip.Sure(d.port, func() error { d.running(t); return t.err }, values...); err != nil {
+		return Measurement{}, err
+	}
+	m := Measurement{A: line(t, d.o, 0, codes[0]), B: line(t, d.o, 1, codes[1]), C: line(t, d.o, 2, codes[2]), N: d.neutral(t, neutral)}
+	if t.err != nil {
+		return Measurement{}, t.err
+	}
+	return m, nil
+}
+
+// running looks whether the processor computes, and with the scales of Opts.
+func (d *Dev) running(t *transfer) {
 	t.runs()
 	if status := t.measure(STATUS1); status&rstDone != 0 {
 		t.fail(STATUS1, drivers.Restarted, errors.New("RSTDONE is set"))
@@ -198,25 +230,24 @@ func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
 			t.compare(s.reg, s.value, s.reg.ones())
 		}
 	}
-	m := Measurement{
-		A: d.line(t, d.o.A, [...]Reg{AWATTHR, AWATT, AFVAR, AVA, APF, APERIOD, AIRMS, AVRMS}),
-		B: d.line(t, d.o.B, [...]Reg{BWATTHR, BWATT, BFVAR, BVA, BPF, BPERIOD, BIRMS, BVRMS}),
-		C: d.line(t, d.o.C, [...]Reg{CWATTHR, CWATT, CFVAR, CVA, CPF, CPERIOD, CIRMS, CVRMS}),
-		N: d.neutral(t),
-	}
-	if t.err != nil {
-		return Measurement{}, t.err
-	}
-	return m, nil
 }
 
-// line reads one phase. What may read all ones, an energy or a power of -1, stands before the rms values, whose upper
-// byte is always 0: they tell a bus that nobody drives.
-func (d *Dev) line(t *transfer, p Phase, regs [8]Reg) Line {
-	l := Line{Energy: t.read(regs[0])}
-	l.Raw = Codes{WATT: t.power(regs[1]), FVAR: t.power(regs[2]), VA: t.power(regs[3])}
-	l.Raw.PF, l.Raw.PERIOD = uint16(t.read(regs[4])), uint16(t.read(regs[5]))
-	l.Raw.IRMS, l.Raw.VRMS = t.rms(regs[6]), t.rms(regs[7])
+// phases are the registers that Sense reads of each phase.
+func phases() [3][8]Reg {
+	return [3][8]Reg{
+		{AWATTHR, AWATT, AFVAR, AVA, APF, APERIOD, AIRMS, AVRMS},
+		{BWATTHR, BWATT, BFVAR, BVA, BPF, BPERIOD, BIRMS, BVRMS},
+		{CWATTHR, CWATT, CFVAR, CVA, CPF, CPERIOD, CIRMS, CVRMS},
+	}
+}
+
+// line makes sense of the codes of one phase.
+func line(t *transfer, o Opts, phase int, codes [8]uint32) Line {
+	p, regs := [...]Phase{o.A, o.B, o.C}[phase], phases()[phase]
+	l := Line{Energy: codes[0], Raw: Codes{
+		WATT: t.power(regs[1], codes[1]), FVAR: t.power(regs[2], codes[2]), VA: t.power(regs[3], codes[3]),
+		PF: uint16(codes[4]), PERIOD: uint16(codes[5]), IRMS: t.rms(regs[6], codes[6]), VRMS: t.rms(regs[7], codes[7]),
+	}}
 	power := func(code uint32) physic.Power { return Power(code, p.FullScaleV, p.FullScaleI) }
 	l.Voltage, l.Current = Voltage(l.Raw.VRMS, p.FullScaleV), Current(l.Raw.IRMS, p.FullScaleI)
 	l.Power, l.Reactive, l.Apparent = power(l.Raw.WATT), power(l.Raw.FVAR), power(l.Raw.VA)
@@ -227,11 +258,11 @@ func (d *Dev) line(t *transfer, p Phase, regs [8]Reg) Line {
 	return l
 }
 
-func (d *Dev) neutral(t *transfer) NeutralLine {
+func (d *Dev) neutral(t *transfer, code uint32) NeutralLine {
 	if d.o.Neutral.FullScaleI == 0 {
 		return NeutralLine{Fault: drivers.NotRead}
 	}
-	code := t.rms(NIRMS)
+	t.rms(NIRMS, code)
 	return NeutralLine{Current: Current(code, d.o.Neutral.FullScaleI), Raw: code}
 }
 

@@ -53,8 +53,7 @@ func TestNewChecksOptions(t *testing.T) {
 func TestSenseBytes(t *testing.T) {
 	read := func(hi, lo byte, data ...byte) i2ctest.IO { return i2ctest.IO{Addr: 0x38, W: []byte{hi, lo}, R: data} }
 	bus := &i2ctest.Playback{DontPanic: true, Ops: []i2ctest.IO{
-		read(0xe2, 0x28, 0x00, 0x01), read(0xe5, 0x03, 0x00, 0x00, 0x00, 0x00),
-		read(0xe6, 0x0f, 0x00, 0x19), read(0xe7, 0x02, 0x38), read(0xea, 0x02, 0x03),
+		read(0xe7, 0x02, 0x38),
 
 		read(0xe4, 0x00, 0x80, 0x00, 0x00, 0x01), read(0xe5, 0x13, 0x00, 0x19, 0xce, 0x5e), read(0xe5, 0x16, 0x00, 0x00, 0x00, 0x00),
 		read(0xe5, 0x19, 0x00, 0x19, 0xce, 0x5e), read(0xe9, 0x02, 0x7f, 0xff), read(0xe9, 0x05, 0x14, 0x00),
@@ -69,6 +68,14 @@ func TestSenseBytes(t *testing.T) {
 		read(0x43, 0xc4, 0x00, 0x00, 0x00, 0x00), read(0x43, 0xc5, 0x00, 0x00, 0x00, 0x00),
 
 		read(0x43, 0xc6, 0x00, 0x1c, 0xbc, 0x96),
+
+		read(0xe2, 0x28, 0x00, 0x01), read(0xe5, 0x03, 0x00, 0x00, 0x00, 0x00), read(0xe6, 0x0f, 0x00, 0x19), read(0xea, 0x02, 0x03),
+
+		// What could be the bus's own is read once more.
+		read(0xe5, 0x16, 0x00, 0x00, 0x00, 0x00), read(0xe4, 0x01, 0xff, 0xff, 0xff, 0xff), read(0xe5, 0x17, 0xff, 0xff, 0xff, 0xff),
+		read(0xe4, 0x02, 0x00, 0x00, 0x00, 0x00), read(0xe5, 0x15, 0x00, 0x00, 0x00, 0x00), read(0xe5, 0x18, 0x00, 0x00, 0x00, 0x00),
+		read(0xe5, 0x1b, 0x00, 0x00, 0x00, 0x00), read(0xe9, 0x04, 0x00, 0x00), read(0xe9, 0x07, 0xff, 0xff),
+		read(0x43, 0xc4, 0x00, 0x00, 0x00, 0x00), read(0x43, 0xc5, 0x00, 0x00, 0x00, 0x00),
 	}}
 	m, err := device(t, bus).Sense(t.Context())
 	if err != nil {
@@ -266,9 +273,12 @@ func TestSenseFaults(t *testing.T) {
 		"no answer":             {func(c *meter) { c.failAt = 1 }, drivers.NoAnswer},
 		"no answer at the end":  {func(c *meter) { c.failAt = 30 }, drivers.NoAnswer},
 		"nobody there":          {func(c *meter) { c.floatAt = 1 }, drivers.Implausible},
-		"gone for the status":   {func(c *meter) { c.floatAt = 2 }, drivers.Implausible},
-		"gone after settings":   {func(c *meter) { c.floatAt = 6 }, drivers.Implausible},
-		"gone at the end":       {func(c *meter) { c.floatAt = 30 }, drivers.Implausible},
+		"gone for the energy":   {func(c *meter) { c.floatAt = 2 }, drivers.Implausible},
+		"gone after the values": {func(c *meter) { c.floatAt = 27 }, drivers.Implausible},
+		"gone for the second":   {func(c *meter) { c.floatAt = 31 }, drivers.Implausible},
+		"held low":              {func(c *meter) { c.holdAt = 1 }, drivers.Restarted},
+		"held for the energy":   {func(c *meter) { c.holdAt = 2 }, drivers.Restarted},
+		"held at the end":       {func(c *meter) { c.holdAt = 30 }, drivers.Mismatch},
 		"voltage with a sign":   {func(c *meter) { c.regs[BVRMS] = 0x00800000 }, drivers.Implausible},
 		"current over 24 bits":  {func(c *meter) { c.regs[CIRMS] = 0x01000000 }, drivers.Implausible},
 		"power over 24 bits":    {func(c *meter) { c.regs[AWATT] = 0x00800000 }, drivers.Implausible},
@@ -293,6 +303,45 @@ func TestSenseFaults(t *testing.T) {
 				t.Errorf("a failed sample gave %+v", m)
 			}
 		})
+	}
+}
+
+// A single transfer that was held, or that nobody drove, changes no value, whichever it is.
+func TestOneBadTransferIsNoValue(t *testing.T) {
+	for _, with := range []byte{0x00, 0xff} {
+		chip := newMeter()
+		chip.with = with
+		d := device(t, chip)
+		if err := d.Configure(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want, err := d.Sense(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		chip.transfers = 0
+		if _, err := d.Sense(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for n := range chip.transfers {
+			chip.transfers, chip.spoilt = 0, n+1
+			if m, err := d.Sense(t.Context()); err == nil && m != want {
+				t.Errorf("%02x at transfer %d: %+v", with, n+1, m)
+			}
+		}
+	}
+}
+
+// With counters that clear when they are read nothing may be lost by looking.
+func TestCountersAreNotReadWhereThatClearsThem(t *testing.T) {
+	chip := newMeter()
+	d := device(t, chip)
+	if err := d.Configure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	chip.regs[LCYCMODE], chip.read = 0x78, nil
+	if _, err := d.Sense(t.Context()); !errors.Is(err, drivers.Mismatch) || slices.Contains(chip.read, AWATTHR) {
+		t.Errorf("%v, read %v", err, chip.read)
 	}
 }
 
@@ -388,8 +437,12 @@ type meter struct {
 	closed    bool
 	reset1    bool // somebody reset the part by software
 	deaf      Reg
-	failAt    int // this transfer is not acknowledged, counted from 1
-	floatAt   int // from this transfer on nobody drives the bus, counted from 1
+	failAt    int  // this transfer is not acknowledged, counted from 1
+	floatAt   int  // from this transfer on nobody drives the bus, counted from 1
+	holdAt    int  // from this transfer on the line is held low, counted from 1
+	spoilt    int  // what this transfer reads is of the bus, counted from 1
+	with      byte // which reads this
+	read      []Reg
 	transfers int
 	writes    [][]byte
 }
@@ -434,8 +487,14 @@ func (c *meter) Tx(addr uint16, w, r []byte) error {
 	for i := range r {
 		r[i] = byte(v >> (8 * (len(r) - 1 - i)))
 	}
-	if c.floatAt != 0 && c.transfers >= c.floatAt {
+	c.read = append(c.read, reg)
+	switch {
+	case c.floatAt != 0 && c.transfers >= c.floatAt:
 		copy(r, bytes.Repeat([]byte{0xff}, len(r)))
+	case c.holdAt != 0 && c.transfers >= c.holdAt:
+		clear(r)
+	case c.transfers == c.spoilt:
+		copy(r, bytes.Repeat([]byte{c.with}, len(r)))
 	}
 	return nil
 }

@@ -95,7 +95,7 @@ func memory() []Reg {
 type setting struct {
 	reg     Reg
 	value   uint32
-	watched bool // Sense looks at it every time
+	watched bool // Sense looks at it every time, after the values
 }
 
 func (o Opts) settings() ([]setting, error) {
@@ -128,7 +128,7 @@ func (o Opts) settings() ([]setting, error) {
 	return []setting{
 		{reg: Gain, value: gain | neutral<<3, watched: true}, // bits 8:6 are the voltages'
 		{reg: COMPMODE, value: mode},
-		{reg: LCYCMODE, value: lcycKeep, watched: true},
+		{reg: LCYCMODE, value: lcycKeep}, // Sense looks at it by itself, before the counters
 		{reg: WTHR, value: thresholdW, watched: true},
 	}, nil
 }

@@ -106,10 +106,11 @@ func TestAgainstTheSimulator(t *testing.T) {
 	if err := d.Configure(t.Context()); err != nil {
 		t.Error(err)
 	}
-	bus.Inject(drivertest.Fault{Kind: drivertest.FaultOnes, Times: 1})
+	floating := bus.Inject(drivertest.Fault{Kind: drivertest.FaultOnes})
 	if _, err := d.Sense(t.Context()); !errors.Is(err, drivers.Implausible) {
 		t.Errorf("floating bus: %v", err)
 	}
+	floating.Clear()
 	sim.SetPowered(false)
 	if _, err := d.Sense(t.Context()); !errors.Is(err, drivers.NoAnswer) {
 		t.Errorf("feed lost: %v", err)

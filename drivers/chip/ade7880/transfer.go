@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"rackagent/drivers"
+	"rackagent/drivers/chip"
 )
 
 // transfer is a run of register accesses that stops at the first error, so that verbs read as the list of what they
@@ -53,20 +54,28 @@ func (t *transfer) measure(r Reg) uint32 {
 	return v
 }
 
-func (t *transfer) rms(r Reg) uint32 {
-	v := t.measure(r)
-	if !rmsPlausible(v) {
-		t.fail(r, drivers.Implausible, fmt.Errorf("code %08x", v))
-	}
-	return v
+// value is a register for chip.Sure.
+func (t *transfer) value(r Reg, to *uint32) chip.Value[uint32] {
+	return chip.Value[uint32]{Reg: r.String(), Ones: r.ones(), To: to, Read: func() (uint32, error) {
+		v := t.read(r)
+		return v, t.err
+	}}
 }
 
-func (t *transfer) power(r Reg) uint32 {
-	v := t.read(r)
-	if !powerPlausible(v) {
-		t.fail(r, drivers.Implausible, fmt.Errorf("code %08x", v))
+// rms passes the code of an rms register on.
+func (t *transfer) rms(r Reg, code uint32) uint32 {
+	if !rmsPlausible(code) {
+		t.fail(r, drivers.Implausible, fmt.Errorf("code %08x", code))
 	}
-	return v
+	return code
+}
+
+// power passes the code of a power register on.
+func (t *transfer) power(r Reg, code uint32) uint32 {
+	if !powerPlausible(code) {
+		t.fail(r, drivers.Implausible, fmt.Errorf("code %08x", code))
+	}
+	return code
 }
 
 func (t *transfer) write(r Reg, v uint32) {

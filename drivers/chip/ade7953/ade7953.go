@@ -26,6 +26,7 @@ import (
 	"periph.io/x/conn/v3/physic"
 
 	"rackagent/drivers"
+	"rackagent/drivers/chip"
 )
 
 // Address is fixed in the part: one per bus segment or mux channel.
@@ -50,29 +51,29 @@ type Channel struct {
 
 // Dev is one meter.
 type Dev struct {
-	bus      i2c.Bus
-	name     string
+	port     chip.Port
 	o        Opts
 	settings []setting
 }
 
 // New checks the options and touches nothing.
 func New(bus i2c.Bus, o Opts) (*Dev, error) {
-	if bus == nil {
-		return nil, errors.New("ade7953: no bus")
+	port, err := chip.NewPort(bus, "ade7953", o.Name, Address, chip.At(Address))
+	if err != nil {
+		return nil, err
 	}
 	if o.NoLoad == 0 {
 		o.NoLoad = 10_000
 	}
 	settings, err := o.settings()
 	if err != nil {
-		return nil, fmt.Errorf("ade7953 %q: %w", o.Name, err)
+		return nil, fmt.Errorf("%v: %w", port, err)
 	}
-	return &Dev{bus: bus, name: fmt.Sprintf("ade7953 %q", o.Name), o: o, settings: settings}, nil
+	return &Dev{port: port, o: o, settings: settings}, nil
 }
 
 // String names the device as its errors do.
-func (d *Dev) String() string { return d.name }
+func (d *Dev) String() string { return d.port.String() }
 
 // Measurement is one sample of all quantities. Instantaneous powers carry ripple at twice the line frequency.
 type Measurement struct {
@@ -104,27 +105,33 @@ const noCrossing = fullScaleRMS / 1250
 //
 // drivers.Restarted: the part is at its defaults, Configure it. drivers.Mismatch: the checksum moved; Verify tells
 // whether a setting did. Reading the status clears it, so one process at a time may use a part.
+//
+// An idle outlet reads zeros, dithers through powers of -1, and its counter may stand for hours at either; both are also
+// what a bus gives that is held or that nobody drives. The checksum, read after the values, vouches for them, and what is
+// doubtful is then read a second time. The status comes last of all: a part that lost its supply announces its start in
+// it, and clearing that before the checksum has told would lose it (Started).
 func (d *Dev) Sense(ctx context.Context, checksum uint32) (Measurement, error) {
 	t := &transfer{d: d, ctx: ctx}
-	d.unchanged(t, checksum)
-	status := t.read(RSTIRQSTATA)
-	if status == 0xffffff {
-		t.fail("read", RSTIRQSTATA, drivers.Implausible, errAllOnes)
-	} else if status&irqReset != 0 {
-		t.fail("read", RSTIRQSTATA, drivers.Restarted, nil)
+	var m Measurement
+	var status, period, pfA, pfB uint32
+	if err := chip.Sure(
+		d.port, func() error { d.unchanged(t, checksum); status = d.status(t); return t.err },
+		t.value(AENERGYA, &m.A.Energy), t.value(AENERGYB, &m.B.Energy), t.value(VRMS, &m.RawV),
+		t.value(AWATT, &m.A.Raw.WATT), t.value(AVAR, &m.A.Raw.VAR), t.value(AVA, &m.A.Raw.VA), t.value(PFA, &pfA), t.value(IRMSA, &m.A.Raw.IRMS),
+		t.value(BWATT, &m.B.Raw.WATT), t.value(BVAR, &m.B.Raw.VAR), t.value(BVA, &m.B.Raw.VA), t.value(PFB, &pfB), t.value(IRMSB, &m.B.Raw.IRMS),
+		t.value(PERIOD, &period),
+	); err != nil {
+		return Measurement{}, err
 	}
-	// What may read all ones stands between registers that cannot: energy counters, which stand still below the no-load
-	// threshold for hours, and powers and power factors, whose code of -1 an idle outlet dithers through. The checksum
-	// before and the rms values after them tell a bus that nobody drives.
-	ea, eb := t.read(AENERGYA), t.read(AENERGYB)
-	m := Measurement{
-		RawV: t.measure(VRMS),
-		A:    d.load(t, ea, d.o.A, [...]Reg{AWATT, AVAR, AVA, PFA, IRMSA}),
-		B:    d.load(t, eb, d.o.B, [...]Reg{BWATT, BVAR, BVA, PFB, IRMSB}),
-	}
+	m.A.convert(d.o, d.o.A, pfA)
+	m.B.convert(d.o, d.o.B, pfB)
 	m.Voltage = Voltage(m.RawV, d.o.FullScaleV)
+	t.measured(VRMS, m.RawV)
+	t.measured(IRMSA, m.A.Raw.IRMS)
+	t.measured(IRMSB, m.B.Raw.IRMS)
 	if m.RawV >= noCrossing && status&irqNoCrossing == 0 {
-		m.Frequency = Frequency(uint16(t.measure(PERIOD)))
+		t.measured(PERIOD, period)
+		m.Frequency = Frequency(uint16(period))
 	}
 	if t.err != nil {
 		return Measurement{}, t.err
@@ -132,19 +139,21 @@ func (d *Dev) Sense(ctx context.Context, checksum uint32) (Measurement, error) {
 	return m, nil
 }
 
-func (d *Dev) load(t *transfer, energy uint32, c Channel, regs [5]Reg) Load {
-	raw := Codes{WATT: t.read(regs[0]), VAR: t.read(regs[1]), VA: t.read(regs[2])}
-	pf := t.read(regs[3])
-	raw.IRMS = t.measure(regs[4])
-	power := func(code uint32) physic.Power { return Power(code, d.o.FullScaleV, c.FullScaleI) }
-	return Load{
-		Current:  Current(raw.IRMS, c.FullScaleI),
-		Power:    power(raw.WATT),
-		Apparent: power(raw.VA), Reactive: power(raw.VAR),
-		PowerFactor: PowerFactor(uint16(pf)),
-		Energy:      energy,
-		Raw:         raw,
+// status reads what happened since it was last read, and forgets it.
+func (d *Dev) status(t *transfer) uint32 {
+	status := t.measure(RSTIRQSTATA)
+	if status&irqReset != 0 {
+		t.fail("read", RSTIRQSTATA, drivers.Restarted, nil)
 	}
+	return status
+}
+
+// convert makes the values of a Load of its codes.
+func (l *Load) convert(o Opts, c Channel, pf uint32) {
+	power := func(code uint32) physic.Power { return Power(code, o.FullScaleV, c.FullScaleI) }
+	l.Current = Current(l.Raw.IRMS, c.FullScaleI)
+	l.Power, l.Apparent, l.Reactive = power(l.Raw.WATT), power(l.Raw.VA), power(l.Raw.VAR)
+	l.PowerFactor = PowerFactor(uint16(pf))
 }
 
 // unchanged compares the part's checksum. All ones mean that it is off, unless nobody drives the bus.

@@ -58,8 +58,6 @@ func TestNewChecksOptions(t *testing.T) {
 func TestSenseBytes(t *testing.T) {
 	read := func(hi, lo byte, data ...byte) i2ctest.IO { return i2ctest.IO{Addr: 0x38, W: []byte{hi, lo}, R: data} }
 	bus := &i2ctest.Playback{DontPanic: true, Ops: []i2ctest.IO{
-		read(0x03, 0x7f, 0x12, 0x34, 0x56, 0x78),
-		read(0x02, 0x2e, 0x00, 0x00, 0x00),
 		read(0x02, 0x1e, 0x80, 0x01, 0x23),
 		read(0x02, 0x1f, 0xff, 0xff, 0xff),
 		read(0x02, 0x1c, 0x5a, 0x78, 0x43),
@@ -68,6 +66,10 @@ func TestSenseBytes(t *testing.T) {
 		read(0x02, 0x13, 0xe9, 0xf5, 0x75), read(0x02, 0x15, 0x00, 0x00, 0x00), read(0x02, 0x11, 0x16, 0x0a, 0x8b),
 		read(0x01, 0x0b, 0xc0, 0x00), read(0x02, 0x1b, 0x3e, 0x5e, 0x7c),
 		read(0x01, 0x0e, 0x11, 0x7a),
+		read(0x03, 0x7f, 0x12, 0x34, 0x56, 0x78),
+		read(0x02, 0x2e, 0x00, 0x00, 0x00),
+		// What could be the bus's own is read once more.
+		read(0x02, 0x1f, 0xff, 0xff, 0xff), read(0x02, 0x14, 0x00, 0x00, 0x00), read(0x02, 0x15, 0x00, 0x00, 0x00),
 	}}
 	m, err := device(t, bus).Sense(t.Context(), 0x12345678)
 	if err != nil {
@@ -200,8 +202,10 @@ func TestSenseFaults(t *testing.T) {
 		"power factor at -1":     {func(c *meter) { c.regs[PFB] = 0xffff }, drivers.None},
 		"period all ones":        {func(c *meter) { c.regs[PERIOD] = 0xffff }, drivers.Implausible},
 		"energy counter at -1":   {func(c *meter) { c.regs[AENERGYA] = 0xffffff }, drivers.None},
-		"gone after the status":  {func(c *meter) { c.floatAt = len(c.transfers) + 3 }, drivers.Implausible},
-		"gone after the voltage": {func(c *meter) { c.floatAt = len(c.transfers) + 6 }, drivers.Implausible},
+		"gone after the voltage": {func(c *meter) { c.floatAt = len(c.transfers) + 4 }, drivers.Implausible},
+		"gone for the checksum":  {func(c *meter) { c.floatAt = len(c.transfers) + 15 }, drivers.Implausible},
+		"gone for the status":    {func(c *meter) { c.floatAt = len(c.transfers) + 16 }, drivers.Implausible},
+		"gone for the second":    {func(c *meter) { c.floatAt = len(c.transfers) + 17 }, drivers.Implausible},
 	} {
 		t.Run(name, func(t *testing.T) {
 			chip := newMeter()
@@ -219,6 +223,46 @@ func TestSenseFaults(t *testing.T) {
 				t.Errorf("a failed sample gave %+v", m)
 			}
 		})
+	}
+}
+
+// A single transfer that was held, or that nobody drove, changes no value, whichever it is.
+func TestOneBadTransferIsNoValue(t *testing.T) {
+	for _, with := range []byte{0x00, 0xff} {
+		c := newMeter()
+		d := device(t, c)
+		sum, err := d.Configure(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.regs[AENERGYA], c.regs[AENERGYB] = 0x123456, 0xfedcba
+		want, err := d.Sense(t.Context(), sum)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 30 {
+			c.spoilt, c.with = len(c.transfers)+n+1, with
+			if m, err := d.Sense(t.Context(), sum); err == nil && m != want {
+				t.Errorf("%02x at transfer %d: %+v", with, n+1, m)
+			}
+		}
+	}
+}
+
+// A part that has lost its supply announces its start in the status, which is not to be cleared before that is known.
+func TestRestartLeavesTheAnnouncement(t *testing.T) {
+	c := newMeter()
+	d := device(t, c)
+	sum, err := d.Configure(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.reset()
+	if _, err := d.Sense(t.Context(), sum); !errors.Is(err, drivers.Restarted) {
+		t.Errorf("%v", err)
+	}
+	if up, err := d.Started(t.Context()); !up || err != nil {
+		t.Errorf("%t, %v", up, err)
 	}
 }
 
@@ -340,6 +384,8 @@ type meter struct {
 	failAt        int // this transfer is not acknowledged, counted from 1
 	floatAt       int // from this transfer on nobody drives the bus, counted from 1
 	floating      bool
+	spoilt        int  // what this transfer reads is of the bus, counted from 1
+	with          byte // which reads this
 	levelsWhileOn bool
 }
 
@@ -378,6 +424,9 @@ func (c *meter) Tx(addr uint16, w, r []byte) error {
 		r[i] = byte(v >> (8 * (len(r) - 1 - i)))
 		if c.floating {
 			r[i] = 0xff
+		}
+		if len(c.transfers) == c.spoilt {
+			r[i] = c.with
 		}
 	}
 	if len(r) != reg.width() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"rackagent/drivers"
+	"rackagent/drivers/chip"
 )
 
 var errAllOnes = errors.New("all ones")
@@ -21,20 +22,13 @@ type transfer struct {
 // fail records the first error.
 func (t *transfer) fail(op string, r Reg, f drivers.Fault, cause error) {
 	if t.err == nil {
-		t.err = &drivers.Error{Op: op, Device: t.d.name, Reg: r.String(), Fault: f, Err: cause}
+		t.err = t.d.port.Fail(op, r.String(), f, cause)
 	}
 }
 
 func (t *transfer) tx(op string, r Reg, w, data []byte) {
-	if t.err != nil {
-		return
-	}
-	if t.ctx.Err() != nil {
-		t.fail(op, r, drivers.Cancelled, context.Cause(t.ctx))
-		return
-	}
-	if err := t.d.bus.Tx(Address, w, data); err != nil {
-		t.fail(op, r, drivers.FaultOf(err), err)
+	if t.err == nil {
+		t.err = t.d.port.Tx(t.ctx, op, r.String(), w, data)
 	}
 }
 
@@ -53,14 +47,26 @@ func (t *transfer) read(r Reg) uint32 {
 	return v
 }
 
+// value is a register for chip.Sure.
+func (t *transfer) value(r Reg, to *uint32) chip.Value[uint32] {
+	return chip.Value[uint32]{Reg: r.String(), Ones: r.ones(), To: to, Read: func() (uint32, error) {
+		v := t.read(r)
+		return v, t.err
+	}}
+}
+
 // measure is read for a register whose all-ones pattern is no measurement.
 func (t *transfer) measure(r Reg) uint32 {
 	v := t.read(r)
-	if t.err == nil && v == r.ones() {
-		t.fail("read", r, drivers.Implausible, errAllOnes)
-		return 0
-	}
+	t.measured(r, v)
 	return v
+}
+
+// measured refuses all ones in such a register.
+func (t *transfer) measured(r Reg, v uint32) {
+	if v == r.ones() {
+		t.fail("read", r, drivers.Implausible, errAllOnes)
+	}
 }
 
 func (t *transfer) write(r Reg, v uint32) {

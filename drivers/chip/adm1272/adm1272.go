@@ -232,7 +232,8 @@ type Measurement struct {
 	Config      uint16        // PMON_CONFIG as read
 }
 
-// Sense reads all that the part samples. PMON_CONFIG is read last: it then vouches for every code before it.
+// Sense reads all that the part samples. PMON_CONFIG is read last: it then vouches for every code before it. Where
+// transfers carry no packet error code, what read 0000 is then read a second time: a held bus gives that too.
 //
 // drivers.Restarted: the part is at its power-on default, Configure it. drivers.Mismatch: the register changed
 // otherwise, Identify it. drivers.NotRead: it was not identified.
@@ -259,12 +260,29 @@ func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
 	}
 	m.Config = d.readConfig(s)
 	d.unchanged(s, m.Config, *want)
+	if !d.port.Checks() {
+		m.zerosAgain(s, scale)
+	}
 	if s.Err() != nil {
 		return Measurement{}, s.Err()
 	}
 	m.refuseUnconverted()
 	return m, nil
 }
+
+func (m *Measurement) zerosAgain(s *pmbus.Series, scale Scale) {
+	if zero(m.VIN) {
+		m.VIN = s.Voltage(pmbus.READ_VIN, scale.Voltage.Decode)
+	}
+	if zero(m.VOUT) {
+		m.VOUT = s.Voltage(pmbus.READ_VOUT, scale.Voltage.Decode)
+	}
+	if zero(m.PIN) {
+		m.PIN = s.Power(pmbus.READ_PIN, scale.watts())
+	}
+}
+
+func zero[T any](r *pmbus.Reading[T]) bool { return r != nil && r.Raw == 0 }
 
 // refuseUnconverted takes zeros for what they are beside a current of code 0, which no conversion gives: registers of a
 // part that has converted nothing since it started, as the ADM1275 until its host starts it.

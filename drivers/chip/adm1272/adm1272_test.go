@@ -187,6 +187,7 @@ func TestSense(t *testing.T) {
 		word(0xd4, 0x3f3f),
 		// Sense
 		word(0x79, 0x0000), word(0x8c, 0x0800), word(0x88, 0x081f), word(0x8b, 0x01e7), word(0x97, 0x0000), ein, word(0x8d, 0x0cdc), word(0xd4, 0x3f3f),
+		word(0x97, 0x0000), // once more: this part does not check its transfers
 	}}
 	d := device(t, bus, ADM1272)
 	if _, err := d.Identify(t.Context()); err != nil {
@@ -345,6 +346,33 @@ func TestReadOperation(t *testing.T) {
 	p.err = drivers.NoAnswer
 	if _, err := device(t, p, ADM1272).ReadOperation(t.Context()); !errors.Is(err, drivers.NoAnswer) {
 		t.Errorf("%v", err)
+	}
+}
+
+// Off is what a held bus reads: without a packet error code it is read twice, and the part says who it is in between.
+func TestOffIsReadTwice(t *testing.T) {
+	operation := func(v byte) i2ctest.IO { return i2ctest.IO{Addr: addr, W: []byte{0x01}, R: []byte{v}} }
+	maker := func(s string) i2ctest.IO { return i2ctest.IO{Addr: addr, W: []byte{0x99}, R: []byte(s)} }
+	for _, c := range []struct {
+		name  string
+		ops   []i2ctest.IO
+		on    bool
+		fault drivers.Fault
+	}{
+		{"off", []i2ctest.IO{operation(0), maker("\x03ADI"), operation(0)}, false, drivers.None},
+		{"held once", []i2ctest.IO{operation(0), maker("\x03ADI"), operation(0x80)}, true, drivers.None},
+		{"held for good", []i2ctest.IO{operation(0), maker("\x00\x00\x00\x00")}, false, drivers.Corrupt},
+		{"somebody else", []i2ctest.IO{operation(0), maker("\x03LTC")}, false, drivers.Implausible},
+		{"off, and then gone", []i2ctest.IO{operation(0), maker("\x03ADI"), operation(0xff)}, false, drivers.Implausible},
+		{"on", []i2ctest.IO{operation(0x80)}, true, drivers.None},
+	} {
+		bus := &i2ctest.Playback{DontPanic: true, Ops: c.ops}
+		if on, err := device(t, bus, ADM1272).ReadOperation(t.Context()); on != c.on || drivers.FaultOf(err) != c.fault {
+			t.Errorf("%s: %t, %v", c.name, on, err)
+		}
+		if err := bus.Close(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
 	}
 }
 

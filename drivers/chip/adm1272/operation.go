@@ -20,9 +20,13 @@ const (
 // opens by itself on a fault; STATUS_WORD and the current do.
 //
 // drivers.Foreign: the register holds a value that nothing of ours writes. FF is drivers.Implausible, a bus that
-// nobody drives.
+// nobody drives. Off is 00, which a held bus gives too: where transfers carry no packet error code it has to be read
+// twice, with the maker's name in between.
 func (d *Dev) ReadOperation(ctx context.Context) (on bool, err error) {
 	v, err := d.port.Byte(ctx, "read", pmbus.OPERATION)
+	if err == nil && v == operationOff && !d.port.Checks() {
+		v, err = d.operationAgain(ctx)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -36,6 +40,15 @@ func (d *Dev) ReadOperation(ctx context.Context) (on bool, err error) {
 	default:
 		return false, d.port.Fail("read", pmbus.OPERATION, drivers.Foreign, fmt.Errorf("%02x is neither 80 nor 00", v))
 	}
+}
+
+func (d *Dev) operationAgain(ctx context.Context) (byte, error) {
+	s := d.port.Series(ctx, "read")
+	if id := s.Text(pmbus.MFR_ID, len(manufacturer)); id != manufacturer {
+		s.Fail(pmbus.MFR_ID, drivers.Implausible, fmt.Errorf("%q instead of %q", id, manufacturer))
+	}
+	v := s.Byte(pmbus.OPERATION)
+	return v, s.Err()
 }
 
 // WriteOperation switches the output: it writes 80h or 00h to OPERATION and reads it back; chip.Port.WriteBack says what

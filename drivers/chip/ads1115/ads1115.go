@@ -144,14 +144,18 @@ func (d *Dev) SenseChannel(ctx context.Context, n int) (Sample, error) {
 	if err := d.done(ctx, word); err != nil {
 		return Sample{}, err
 	}
-	code, err := d.port.Word(ctx, "read", regName(conversion), conversion)
-	if err != nil {
-		return Sample{}, err
-	}
-	if code == 0xffff { // one step below 0, and what nobody drives: the configuration tells them apart
-		if _, err := d.idle(ctx, word); err != nil {
-			return Sample{}, err
+	// 0000 and FFFF, nothing and one step below it, are also what a bus gives that is held or that nobody drives. The
+	// configuration, which is neither, then vouches, and the code, which the part keeps, is read a second time.
+	var code uint16
+	value := d.port.WordValue(ctx, regName(conversion), conversion, &code)
+	vouch := func() (err error) {
+		if value.Doubtful() {
+			_, err = d.idle(ctx, word)
 		}
+		return err
+	}
+	if err := chip.Sure(d.port, vouch, value); err != nil {
+		return Sample{}, err
 	}
 	s := Sample{Voltage: Voltage(int16(code), c.Range), Raw: int16(code)}
 	if Clipped(s.Raw) {

@@ -157,8 +157,33 @@ func TestSense(t *testing.T) {
 		},
 		{
 			name: "one step below zero", took: first,
-			ops:  []i2ctest.IO{config(0x85, 0x83), begin(0xc3, 0x83), config(0xc3, 0x83), code(0xff, 0xff), config(0xc3, 0x83)},
+			ops:  []i2ctest.IO{config(0x85, 0x83), begin(0xc3, 0x83), config(0xc3, 0x83), code(0xff, 0xff), config(0xc3, 0x83), code(0xff, 0xff)},
 			want: Sample{-125 * physic.MicroVolt, -1, drivers.None},
+		},
+		{
+			name: "nothing", took: first,
+			ops:  []i2ctest.IO{config(0x85, 0x83), begin(0xc3, 0x83), config(0xc3, 0x83), code(0, 0), config(0xc3, 0x83), code(0, 0)},
+			want: Sample{0, 0, drivers.None},
+		},
+		{
+			name: "held once", took: first,
+			ops:  []i2ctest.IO{config(0x85, 0x83), begin(0xc3, 0x83), config(0xc3, 0x83), code(0, 0), config(0xc3, 0x83), code(0x38, 0x40)},
+			want: Sample{1800 * physic.MilliVolt, 0x3840, drivers.None},
+		},
+		{
+			name: "undriven once", took: first,
+			ops:  []i2ctest.IO{config(0x85, 0x83), begin(0xc3, 0x83), config(0xc3, 0x83), code(0xff, 0xff), config(0xc3, 0x83), code(0x38, 0x40)},
+			want: Sample{1800 * physic.MilliVolt, 0x3840, drivers.None},
+		},
+		{
+			name: "one thing and then the other", took: first,
+			ops:   []i2ctest.IO{config(0x85, 0x83), begin(0xc3, 0x83), config(0xc3, 0x83), code(0, 0), config(0xc3, 0x83), code(0xff, 0xff)},
+			fault: drivers.Implausible,
+		},
+		{
+			name: "held before the code was read", took: first,
+			ops:   []i2ctest.IO{config(0x85, 0x83), begin(0xc3, 0x83), config(0xc3, 0x83), code(0, 0), config(0, 0)},
+			fault: drivers.Mismatch,
 		},
 		{
 			name: "gone before the code was read", took: first,

@@ -146,6 +146,7 @@ func TestSenseRefuses(t *testing.T) {
 		{"all ones of data", func(p *part) { p.data = bytes.Repeat([]byte{0xff}, 8) }, drivers.Implausible},
 		{"all ones of calibration", func(p *part) { p.calib26 = bytes.Repeat([]byte{0xff}, 7) }, drivers.Implausible},
 		{"no calibration", func(p *part) { p.calib00 = make([]byte, 26) }, drivers.Implausible},
+		{"zeros of calibration", func(p *part) { p.calib26 = make([]byte, 7) }, drivers.Implausible},
 		{"a coefficient periph misreads", func(p *part) { p.calib26 = []byte{0x6e, 0x01, 0x00, 0x13, 0x05, 0xff, 0x1e} }, drivers.Unsupported},
 		{"just powered", func(p *part) { p.copying = true }, drivers.Settling},
 		{"never done", func(p *part) { p.busy = 1000 }, drivers.Timeout},

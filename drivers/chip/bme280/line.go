@@ -80,10 +80,13 @@ func (l *line) tx(w, r []byte) error {
 	if err := l.port.Tx(l.ctx, op, reg, w, r); err != nil {
 		return err
 	}
-	if len(r) > 0 && allOnes(r) {
+	if len(r) > 0 && all(r, 0xff) {
 		return l.port.Ones(op, reg)
 	}
 	switch {
+	case (w[0] == calib00 || w[0] == calib26) && all(r, 0):
+		// Of a held bus, and kept for as long as the part is: without coefficients humidity is 0 for ever.
+		return l.port.Fail(op, reg, drivers.Implausible, errors.New("all zeros"))
 	case w[0] == calib26 && len(r) == 7 && r[5]&0x80 != 0:
 		// dig_H5 is a signed number of 12 bits that periph's driver reads as unsigned. It does the same to dig_H4, where
 		// the arithmetic, modulo 2^32, makes it good again.
@@ -129,9 +132,9 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func allOnes(b []byte) bool {
+func all(b []byte, v byte) bool {
 	for _, x := range b {
-		if x != 0xff {
+		if x != v {
 			return false
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/physic"
@@ -63,10 +64,12 @@ type Opts struct {
 	Remotes int    // how many external diodes the part has: 1 EMC1412, 2 EMC1413, 3 EMC1414
 }
 
-// Dev is one sensor.
+// Dev is one sensor. It remembers that the part was seen in the extended range: a Configuration that a held bus makes 00
+// would else be the default range, and every temperature 64 degrees too high.
 type Dev struct {
 	port    chip.Port
 	remotes int
+	wide    atomic.Bool
 }
 
 // New checks the options and touches nothing.
@@ -78,7 +81,7 @@ func New(bus i2c.Bus, o Opts) (*Dev, error) {
 	if o.Remotes < 1 || o.Remotes > MaxRemotes {
 		return nil, fmt.Errorf("%s: %d external diodes, the parts have 1 to %d", port, o.Remotes, MaxRemotes)
 	}
-	return &Dev{port, o.Remotes}, nil
+	return &Dev{port: port, remotes: o.Remotes}, nil
 }
 
 // String names the device as its errors do.
@@ -108,10 +111,12 @@ func (d *Dev) Identify(ctx context.Context) (drivers.Ident, error) {
 			return drivers.Ident{}, d.port.Fail("identify", regName(r.reg), drivers.WrongDevice, fmt.Errorf("%02x instead of %02x", got, r.want))
 		}
 	}
+	d.wide.Store(false) // whatever it was, the next sample learns it
 	return drivers.Ident{Manufacturer: "Microchip", Part: fmt.Sprintf("EMC141%d", d.remotes+1)}, nil
 }
 
-// Sense reads all diodes. Implausible: the part is in standby and repeats its last values, or nobody is there.
+// Sense reads all diodes. Implausible: the part is in standby and repeats its last values, or nobody is there. Restarted:
+// it is no longer in the extended range, Identify it.
 //
 // A diode that cannot be measured has a Fault and does not hide the others; an error of the bus hides all. The fault
 // register is read last, so that a diode that failed in between is not believed.
@@ -123,11 +128,16 @@ func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
 	if config&standby != 0 {
 		return Measurement{}, d.port.Fail("read", regName(configuration), drivers.Implausible, errors.New("the part is in standby"))
 	}
+	wide := config&extended != 0
+	if d.wide.Load() && !wide {
+		return Measurement{}, d.port.Fail("read", regName(configuration), drivers.Restarted, fmt.Errorf("%02x: no longer in the extended range", config))
+	}
+	d.wide.Store(wide)
 	var all []Channel
 	for _, r := range []struct{ high, low byte }{
 		{internalHigh, internalLow}, {external1High, external1Low}, {external2High, external2Low}, {external3High, external3Low},
 	}[:1+d.remotes] {
-		c, err := d.channel(ctx, r.high, r.low, config&extended != 0)
+		c, err := d.channel(ctx, r.high, r.low, wide)
 		if err != nil {
 			return Measurement{}, err
 		}
@@ -145,25 +155,56 @@ func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
 	return Measurement{Local: all[0], Remote: all[1:]}, nil
 }
 
-// channel reads one diode. The high byte comes first: reading it holds the low one (DS20005274A, from memory).
+// channel reads one diode.
+//
+// A value whose high byte is 00 or FF lies within a degree of the ends of the range, or is half a value whose other half
+// a held bus or one that nobody drives made up: the maker's identification vouches, and it is read a second time. A low
+// byte that was held costs less than one degree and passes.
 func (d *Dev) channel(ctx context.Context, high, low byte, wide bool) (Channel, error) {
-	hi, err := d.port.Byte(ctx, "read", regName(high), high)
+	code, err := d.code(ctx, high, low)
 	if err != nil {
 		return Channel{}, err
-	}
-	lo, err := d.port.Byte(ctx, "read", regName(low), low)
-	if err != nil {
-		return Channel{}, err
-	}
-	code := uint16(hi)<<8 | uint16(lo)
-	if code == 0xffff {
-		return Channel{}, d.port.Ones("read", regName(high))
 	}
 	t, ok := Temperature(code, wide)
+	if ok && doubtful(code) {
+		id, err := d.register(ctx, "read", smscID)
+		if err != nil {
+			return Channel{}, err
+		}
+		if id != idSMSC {
+			return Channel{}, d.port.Fail("read", regName(smscID), drivers.Implausible, fmt.Errorf("%02x instead of %02x", id, idSMSC))
+		}
+		first := code
+		if code, err = d.code(ctx, high, low); err != nil {
+			return Channel{}, err
+		}
+		t, ok = Temperature(code, wide)
+		ok = ok && (!doubtful(code) || code>>8 == first>>8)
+	}
 	if !ok {
 		return Channel{Raw: code, Fault: drivers.Implausible}, nil
 	}
 	return Channel{Temperature: t, Raw: code}, nil
+}
+
+func doubtful(code uint16) bool { return code>>8 == 0 || code>>8 == 0xff }
+
+// code reads both bytes of a temperature. The high one comes first: reading it holds the low one (DS20005274A, from
+// memory).
+func (d *Dev) code(ctx context.Context, high, low byte) (uint16, error) {
+	hi, err := d.port.Byte(ctx, "read", regName(high), high)
+	if err != nil {
+		return 0, err
+	}
+	lo, err := d.port.Byte(ctx, "read", regName(low), low)
+	if err != nil {
+		return 0, err
+	}
+	code := uint16(hi)<<8 | uint16(lo)
+	if code == 0xffff {
+		return 0, d.port.Ones("read", regName(high))
+	}
+	return code, nil
 }
 
 // Temperature converts high and low byte of a temperature. wide says that the part is set to the extended range. It

@@ -131,6 +131,38 @@ func TestSense(t *testing.T) {
 			ops:  []i2ctest.IO{reg(0x03, 0), reg(0x00, 0x19), reg(0x29, 0x00), reg(0x01, 0), reg(0x10, 0), reg(0x1b, 0)},
 			want: Measurement{Local: good(25, 0x1900), Remote: []Channel{bad(0)}},
 		},
+		{
+			name: "high byte held once", remotes: 1,
+			ops: []i2ctest.IO{
+				reg(0x03, 0), reg(0x00, 0x19), reg(0x29, 0x00), reg(0x01, 0), reg(0x10, 0x80), reg(0xfe, 0x5d), reg(0x01, 0x3c), reg(0x10, 0x80), reg(0x1b, 0),
+			},
+			want: Measurement{Local: good(25, 0x1900), Remote: []Channel{good(60.5, 0x3c80)}},
+		},
+		{
+			name: "half a degree", remotes: 1,
+			ops: []i2ctest.IO{
+				reg(0x03, 0), reg(0x00, 0), reg(0x29, 0x80), reg(0xfe, 0x5d), reg(0x00, 0), reg(0x29, 0x80), reg(0x01, 0x3c), reg(0x10, 0x80), reg(0x1b, 0),
+			},
+			want: Measurement{Local: good(0.5, 0x0080), Remote: []Channel{good(60.5, 0x3c80)}},
+		},
+		{
+			name: "high byte undriven once in the extended range", remotes: 1,
+			ops: []i2ctest.IO{
+				reg(0x03, 0x04), reg(0x00, 0x59), reg(0x29, 0x00), reg(0x01, 0xff), reg(0x10, 0x20), reg(0xfe, 0x5d), reg(0x01, 0x27), reg(0x10, 0x20), reg(0x1b, 0),
+			},
+			want: Measurement{Local: good(25, 0x5900), Remote: []Channel{good(-24.875, 0x2720)}},
+		},
+		{
+			name: "one end and then the other", remotes: 1,
+			ops: []i2ctest.IO{
+				reg(0x03, 0x04), reg(0x00, 0x59), reg(0x29, 0x00), reg(0x01, 0xff), reg(0x10, 0x20), reg(0xfe, 0x5d), reg(0x01, 0), reg(0x10, 0x20), reg(0x1b, 0),
+			},
+			want: Measurement{Local: good(25, 0x5900), Remote: []Channel{bad(0x0020)}},
+		},
+		{
+			name: "high byte held for good", remotes: 1, fault: drivers.Implausible,
+			ops: []i2ctest.IO{reg(0x03, 0), reg(0x00, 0), reg(0x29, 0x80), reg(0xfe, 0)},
+		},
 		{name: "standby", remotes: 1, ops: []i2ctest.IO{reg(0x03, 0x40)}, fault: drivers.Implausible},
 		{name: "nobody there", remotes: 1, ops: []i2ctest.IO{reg(0x03, 0xff)}, fault: drivers.Implausible},
 		{
@@ -157,6 +189,30 @@ func TestSense(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// In the extended range a configuration of 00 is either a loss of supply or a held bus, and never 64 degrees more.
+func TestExtendedRangeIsRemembered(t *testing.T) {
+	sample := []i2ctest.IO{reg(0x00, 0x59), reg(0x29, 0), reg(0x01, 0x59), reg(0x10, 0), reg(0x1b, 0)}
+	ops := append([]i2ctest.IO{reg(0x03, 0x04)}, sample...)
+	ops = append(append(ops, reg(0x03, 0x00), reg(0x03, 0x04)), sample...)
+	ops = append(ops, reg(0xfe, 0x5d), reg(0xfd, 0x20), reg(0x03, 0x00)) // Identify
+	bus := &i2ctest.Playback{DontPanic: true, Ops: append(ops, sample...)}
+	d := device(t, bus, 1)
+	for i, want := range []float64{25, 0, 25, 89} {
+		if i == 3 {
+			if _, err := d.Identify(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m, err := d.Sense(t.Context())
+		if (want == 0) != errors.Is(err, drivers.Restarted) || err == nil && m.Local.Temperature.Celsius() != want {
+			t.Errorf("sample %d: %+v, %v", i, m, err)
+		}
+	}
+	if err := bus.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -78,6 +78,12 @@ func TestAgainstTheSimulator(t *testing.T) {
 		sim.SetCelsius(3, 90)
 		sim.Reset()
 		time.Sleep(time.Second)
+		if m, err := d.Sense(t.Context()); !errors.Is(err, drivers.Restarted) {
+			t.Errorf("another range than before: %+v, %v", m, err)
+		}
+		if _, err := d.Identify(t.Context()); err != nil {
+			t.Error(err)
+		}
 		expect("after a brown-out", 30, 43.125, 61.25, 90)
 
 		bus.Inject(drivertest.Fault{Kind: drivertest.FaultOnes, Times: 1})

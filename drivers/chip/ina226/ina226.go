@@ -6,7 +6,7 @@
 // shunt's own tolerance comes on top and is usually the larger.
 //
 // CALIBRATION is volatile. After a brown-out it is 0, the part's current and power registers read 0 and its voltages
-// look fine (Linux driver ina2xx). Sense therefore looks at the settings first and says drivers.Restarted, and it
+// look fine (Linux driver ina2xx). Sense therefore looks at the settings and says drivers.Restarted, and it
 // divides the shunt voltage by the shunt itself: what it reports needs no CALIBRATION. The alert pin is not used.
 package ina226
 
@@ -151,22 +151,15 @@ func (d *Dev) Configure(ctx context.Context) error {
 // Sense reads one sample. drivers.Restarted: a setting is at its power-on value, Configure the part.
 // drivers.Mismatch: it holds another value than Configure wrote.
 //
-// A shunt code of FFFF is -2.5 uV and thus legitimate; the settings before it and the bus voltage after it, whose bit
-// 15 is never set, tell a bus on which nobody drives the line.
+// Shunt codes of 0000 and FFFF, no current and -2.5 uV, are legitimate, and so is a bus voltage of 0; they are also what
+// a bus gives that is held or that nobody drives. The settings, read last, are neither and vouch for the codes before
+// them, and what is doubtful is then read a second time.
 func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
-	if err := d.configured(ctx); err != nil {
-		return Measurement{}, err
-	}
 	var m Measurement
-	for _, r := range []struct {
-		reg byte
-		to  *uint16
-	}{{shuntVoltage, &m.Raw.Shunt}, {busVoltage, &m.Raw.Bus}} {
-		v, err := d.word(ctx, "read", r.reg)
-		if err != nil {
-			return Measurement{}, err
-		}
-		*r.to = v
+	if err := chip.Sure(d.port, func() error { return d.configured(ctx) },
+		d.port.WordValue(ctx, regName(shuntVoltage), shuntVoltage, &m.Raw.Shunt),
+		d.port.WordValue(ctx, regName(busVoltage), busVoltage, &m.Raw.Bus)); err != nil {
+		return Measurement{}, err
 	}
 	v, ok := BusVoltage(m.Raw.Bus)
 	if !ok {

@@ -96,7 +96,7 @@ func TestConversions(t *testing.T) {
 
 func TestSenseBytes(t *testing.T) {
 	bus := &i2ctest.Playback{DontPanic: true, Ops: []i2ctest.IO{
-		word(0x00, 0x4527), word(0x05, 0x0a00), word(0x01, 0x1f40), word(0x02, 0x2580),
+		word(0x01, 0x1f40), word(0x02, 0x2580), word(0x00, 0x4527), word(0x05, 0x0a00),
 	}}
 	m, err := device(t, bus).Sense(t.Context())
 	want := Measurement{
@@ -122,19 +122,52 @@ func TestSenseFaults(t *testing.T) {
 		{"averaging moved", []i2ctest.IO{word(0, 0x4427)}, drivers.Mismatch},
 		{"shut down", []i2ctest.IO{word(0, 0x4520)}, drivers.Mismatch},
 		{"calibration moved", []i2ctest.IO{word(0, 0x4527), word(5, 0x0a01)}, drivers.Mismatch},
-		{"held low", []i2ctest.IO{word(0, 0)}, drivers.Mismatch},
-		{"nobody there", []i2ctest.IO{word(0, 0xffff)}, drivers.Implausible},
-		{"gone after the first", []i2ctest.IO{word(0, 0x4527), word(5, 0xffff)}, drivers.Implausible},
-		{"gone after the settings", []i2ctest.IO{word(0, 0x4527), word(5, 0x0a00), word(1, 0xffff), word(2, 0xffff)}, drivers.Implausible},
-		{"bus at its end", []i2ctest.IO{word(0, 0x4527), word(5, 0x0a00), word(1, 0), word(2, 0x7fff)}, drivers.Implausible},
+		{"held for the settings", []i2ctest.IO{word(0, 0)}, drivers.Mismatch},
+		{"gone for the settings", []i2ctest.IO{word(0, 0xffff)}, drivers.Implausible},
+		{"gone for the second", []i2ctest.IO{word(0, 0x4527), word(5, 0xffff)}, drivers.Implausible},
 	} {
-		bus := &i2ctest.Playback{DontPanic: true, Ops: c.ops}
+		bus := &i2ctest.Playback{DontPanic: true, Ops: append([]i2ctest.IO{word(1, 0x1f40), word(2, 0x2580)}, c.ops...)}
 		m, err := device(t, bus).Sense(t.Context())
 		if drivers.FaultOf(err) != c.fault {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if m != (Measurement{}) {
 			t.Errorf("%s: a failed sample gave %+v", c.name, m)
+		}
+		if err := bus.Close(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// What a bus gives by itself is confirmed: by the settings after it, and by a second look.
+func TestSenseDoubtfulCodes(t *testing.T) {
+	settings := []i2ctest.IO{word(0, 0x4527), word(5, 0x0a00)}
+	for _, c := range []struct {
+		name       string
+		shunt, bus uint16
+		then       []i2ctest.IO
+		want       Codes
+		fault      drivers.Fault
+	}{
+		{"no current", 0, 0x2580, append(settings, word(1, 0)), Codes{0, 0x2580}, drivers.None},
+		{"a step below none", 0xffff, 0x2580, append(settings, word(1, 0xffff)), Codes{0xffff, 0x2580}, drivers.None},
+		{"no supply", 0, 0, append(settings, word(1, 0), word(2, 0)), Codes{0, 0}, drivers.None},
+		{"shunt held once", 0, 0x2580, append(settings, word(1, 0x1f40)), Codes{0x1f40, 0x2580}, drivers.None},
+		{"shunt undriven once", 0xffff, 0x2580, append(settings, word(1, 0x1f40)), Codes{0x1f40, 0x2580}, drivers.None},
+		{"bus held once", 0x1f40, 0, append(settings, word(2, 0x2580)), Codes{0x1f40, 0x2580}, drivers.None},
+		{"bus undriven once", 0x1f40, 0xffff, append(settings, word(2, 0x2580)), Codes{0x1f40, 0x2580}, drivers.None},
+		{"one thing and then the other", 0, 0x2580, append(settings, word(1, 0xffff)), Codes{}, drivers.Implausible},
+		{"bus undriven twice", 0x1f40, 0xffff, append(settings, word(2, 0xffff)), Codes{}, drivers.Implausible},
+		{"bus at its end", 0x1f40, 0x7fff, settings, Codes{}, drivers.Implausible},
+		{"held for good", 0, 0, []i2ctest.IO{word(0, 0)}, Codes{}, drivers.Mismatch},
+		{"nobody there", 0xffff, 0xffff, []i2ctest.IO{word(0, 0xffff)}, Codes{}, drivers.Implausible},
+		{"lost its supply", 0, 0, []i2ctest.IO{word(0, 0x4127)}, Codes{}, drivers.Restarted},
+	} {
+		bus := &i2ctest.Playback{DontPanic: true, Ops: append([]i2ctest.IO{word(1, c.shunt), word(2, c.bus)}, c.then...)}
+		m, err := device(t, bus).Sense(t.Context())
+		if drivers.FaultOf(err) != c.fault || m.Raw != c.want {
+			t.Errorf("%s: %+v, %v", c.name, m, err)
 		}
 		if err := bus.Close(); err != nil {
 			t.Errorf("%s: %v", c.name, err)

@@ -9,7 +9,7 @@
 // What bites, and what this package does about it:
 //
 //   - A part that lost its supply answers with one conversion instead of 16, and its counters begin at 0. Sense looks
-//     at the settings first and says drivers.Restarted.
+//     at the settings and says drivers.Restarted.
 //   - Current and power are computed here from the shunt and the bus voltage, so that nothing but the counters depends
 //     on SHUNT_CAL, and current that flows back gives negative power: the part's own power register has no sign.
 //   - ENERGY counts 40 bits without a sign and rolls over. EnergyDelta tells the turn from a reset by the overflow bit.
@@ -171,22 +171,33 @@ func (d *Dev) Configure(ctx context.Context) error {
 	return t.err
 }
 
-// Sense reads one sample. drivers.Restarted: ADC_CONFIG is at its power-on value, Configure the part.
-// drivers.Mismatch: a setting is not what Configure wrote. drivers.Corrupt: the part finds its trim memory damaged.
+// Sense reads one sample. drivers.Restarted: a setting is at its power-on value, Configure the part.
+// drivers.Mismatch: it is not what Configure wrote either. drivers.Corrupt: the part finds its trim memory damaged.
 //
 // Reading DIAG_ALRT and the counters clears what they announce, so one process at a time may use a part.
+//
+// Zeros are legitimate everywhere, and all ones too in places: a shunt or a temperature one step below 0, a counter
+// before its turn. They are also what a bus gives that is held or that nobody drives. The settings, of which ADC_CONFIG
+// is neither, are read last and vouch for the codes before them, and what is doubtful is then read a second time.
 func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
 	t := d.begin(ctx, "read")
-	d.configured(t)
 	diag := t.setting(DIAG_ALRT)
 	if diag&memoryGood == 0 {
 		t.fail(DIAG_ALRT, drivers.Corrupt, errors.New("the trim memory fails its checksum"))
 	}
-	// Shunt voltage and temperature may legitimately read all ones on 16-bit parts, the counters on all. They stand
-	// between settings and the bus voltage, which may not, and which thus tell a bus that nobody drives.
-	m := Measurement{Raw: Codes{VSHUNT: uint32(t.read(VSHUNT)), DIETEMP: uint16(t.read(DIETEMP))}}
-	m.Counters = d.counters(t, diag)
-	m.Raw.VBUS = uint32(t.read(VBUS))
+	var shunt, temperature, energy, charge, bus uint64
+	values := []chip.Value[uint64]{t.value(VSHUNT, &shunt), t.value(DIETEMP, &temperature)}
+	if d.o.Part == INA228 {
+		values = append(values, t.value(ENERGY, &energy), t.value(CHARGE, &charge))
+	}
+	configured := func() error { d.configured(t); return t.err }
+	if err := chip.Sure(d.port, configured, append(values, t.value(VBUS, &bus))...); err != nil {
+		return Measurement{}, err
+	}
+	m := Measurement{
+		Raw:      Codes{VSHUNT: uint32(shunt), VBUS: uint32(bus), DIETEMP: uint16(temperature)},
+		Counters: d.counters(energy, charge, diag),
+	}
 	d.convert(t, &m)
 	if t.err != nil {
 		return Measurement{}, t.err
@@ -194,30 +205,35 @@ func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
 	return m, nil
 }
 
-// configured compares the settings with what Configure wrote.
+// configured compares the settings with what Configure wrote. A part that lost its supply while Configure wrote them has
+// some of both.
 func (d *Dev) configured(t *transfer) {
-	if got := t.setting(ADC_CONFIG); got == adcDefault {
-		t.fail(ADC_CONFIG, drivers.Restarted, fmt.Errorf("%04x, the power-on value", got))
-	} else if got != adcAverage {
-		t.fail(ADC_CONFIG, drivers.Mismatch, fmt.Errorf("%04x instead of %04x", got, adcAverage))
+	for _, s := range []struct {
+		reg             Reg
+		want, atPowerOn uint16
+	}{{ADC_CONFIG, adcAverage, adcDefault}, {CONFIG, d.config, 0}, {SHUNT_CAL, d.cal, calDefault}} {
+		switch got := t.setting(s.reg); got {
+		case s.want:
+		case s.atPowerOn:
+			t.fail(s.reg, drivers.Restarted, fmt.Errorf("%04x, the power-on value", got))
+		default:
+			t.fail(s.reg, drivers.Mismatch, fmt.Errorf("%04x instead of %04x", got, s.want))
+		}
 	}
-	t.expect(CONFIG, d.config, drivers.Mismatch)
-	t.expect(SHUNT_CAL, d.cal, drivers.Mismatch)
 }
 
-// counters reads both. The flags come from before: reading a counter clears its flag.
-func (d *Dev) counters(t *transfer, diag uint16) Counters {
-	if d.o.Part != INA228 {
+// counters makes sense of both. The flags were read before them: reading a counter clears its flag.
+func (d *Dev) counters(energy, charge uint64, diag uint16) Counters {
+	switch {
+	case d.o.Part != INA228:
 		return Counters{Fault: drivers.Unsupported}
-	}
-	c := Counters{
-		Energy: t.read(ENERGY), EnergyOverflow: diag&energyOverflow != 0,
-		Charge: signed(t.read(CHARGE), 40), ChargeOverflow: diag&chargeOverflow != 0,
-	}
-	if diag&mathOverflow != 0 {
+	case diag&mathOverflow != 0:
 		return Counters{Fault: drivers.Implausible}
 	}
-	return c
+	return Counters{
+		Energy: energy, EnergyOverflow: diag&energyOverflow != 0,
+		Charge: signed(charge, 40), ChargeOverflow: diag&chargeOverflow != 0,
+	}
 }
 
 func (d *Dev) convert(t *transfer, m *Measurement) {

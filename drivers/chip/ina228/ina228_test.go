@@ -58,10 +58,10 @@ func TestNewChecksOptions(t *testing.T) {
 // One full sample of an INA228, byte for byte: 48 V, 100 A, 25 degrees, counters near their turn.
 func TestSenseBytes(t *testing.T) {
 	bus := &i2ctest.Playback{DontPanic: true, Ops: []i2ctest.IO{
-		read(0x01, 0xfb, 0x6a), read(0x00, 0x00, 0x00), read(0x02, 0x03, 0xe8), read(0x0b, 0x08, 0x03),
-		read(0x04, 0x0f, 0xa0, 0x00), read(0x06, 0x0c, 0x80),
+		read(0x0b, 0x08, 0x03), read(0x04, 0x0f, 0xa0, 0x00), read(0x06, 0x0c, 0x80),
 		read(0x09, 0x00, 0x00, 0x00, 0x01, 0x90), read(0x0a, 0xff, 0xff, 0xff, 0xff, 0xfe),
 		read(0x05, 0x3c, 0x00, 0x00),
+		read(0x01, 0xfb, 0x6a), read(0x00, 0x00, 0x00), read(0x02, 0x03, 0xe8),
 	}}
 	d := device(t, bus, INA228)
 	m, err := d.Sense(t.Context())
@@ -84,8 +84,8 @@ func TestSenseBytes(t *testing.T) {
 func TestSenseBytes16(t *testing.T) {
 	for _, p := range []Part{INA237, INA238} {
 		bus := &i2ctest.Playback{DontPanic: true, Ops: []i2ctest.IO{
-			read(0x01, 0xfb, 0x6a), read(0x00, 0x00, 0x00), read(0x02, 0x08, 0x00), read(0x0b, 0x00, 0x01),
-			read(0x04, 0xf0, 0x60), read(0x06, 0x0c, 0x80), read(0x05, 0x3c, 0x00),
+			read(0x0b, 0x00, 0x01), read(0x04, 0xf0, 0x60), read(0x06, 0x0c, 0x80), read(0x05, 0x3c, 0x00),
+			read(0x01, 0xfb, 0x6a), read(0x00, 0x00, 0x00), read(0x02, 0x08, 0x00),
 		}}
 		m, err := device(t, bus, p).Sense(t.Context())
 		want := Measurement{
@@ -108,24 +108,26 @@ func TestSenseFaults(t *testing.T) {
 		change func(*monitor)
 		fault  drivers.Fault
 	}{
-		"good":                 {func(*monitor) {}, drivers.None},
-		"supply was lost":      {func(c *monitor) { c.reset() }, drivers.Restarted},
-		"shut down":            {func(c *monitor) { c.regs[ADC_CONFIG] = 0x0b6a }, drivers.Mismatch},
-		"range moved":          {func(c *monitor) { c.regs[CONFIG] = 0x0010 }, drivers.Mismatch},
-		"calibration moved":    {func(c *monitor) { c.regs[SHUNT_CAL] = 0x1000 }, drivers.Mismatch},
-		"held low":             {func(c *monitor) { c.regs = map[Reg]uint64{} }, drivers.Mismatch},
-		"trim memory damaged":  {func(c *monitor) { c.regs[DIAG_ALRT] = 0 }, drivers.Corrupt},
-		"nobody there":         {func(c *monitor) { c.floatAt = 1 }, drivers.Implausible},
-		"gone for the range":   {func(c *monitor) { c.floatAt = 2 }, drivers.Implausible},
-		"gone for the flags":   {func(c *monitor) { c.floatAt = 4 }, drivers.Implausible},
-		"gone for the shunt":   {func(c *monitor) { c.floatAt = 5 }, drivers.Implausible},
-		"gone for the counter": {func(c *monitor) { c.floatAt = 7 }, drivers.Implausible},
-		"gone at the end":      {func(c *monitor) { c.floatAt = 9 }, drivers.Implausible},
-		"no answer":            {func(c *monitor) { c.failAt = 1 }, drivers.NoAnswer},
-		"no answer at the end": {func(c *monitor) { c.failAt = 9 }, drivers.NoAnswer},
-		"counter at all ones":  {func(c *monitor) { c.regs[ENERGY] = 1<<40 - 1 }, drivers.None},
-		"low bits of VSHUNT":   {func(c *monitor) { c.regs[VSHUNT] |= 1 }, drivers.Implausible},
-		"bus voltage negative": {func(c *monitor) { c.regs[VBUS] = 0x800010 }, drivers.Implausible},
+		"good":                                {func(*monitor) {}, drivers.None},
+		"supply was lost":                     {func(c *monitor) { c.reset() }, drivers.Restarted},
+		"shut down":                           {func(c *monitor) { c.regs[ADC_CONFIG] = 0x0b6a }, drivers.Mismatch},
+		"range moved":                         {func(c *monitor) { c.regs[CONFIG] = 0x0010 }, drivers.Mismatch},
+		"calibration moved":                   {func(c *monitor) { c.regs[SHUNT_CAL] = 0x1001 }, drivers.Mismatch},
+		"supply was lost while it was set up": {func(c *monitor) { c.regs[SHUNT_CAL] = 0x1000 }, drivers.Restarted},
+		"settings held low":                   {func(c *monitor) { c.regs[ADC_CONFIG], c.regs[SHUNT_CAL] = 0, 0 }, drivers.Mismatch},
+		"held low":                            {func(c *monitor) { c.regs = map[Reg]uint64{} }, drivers.Corrupt},
+		"trim memory damaged":                 {func(c *monitor) { c.regs[DIAG_ALRT] = 0 }, drivers.Corrupt},
+		"nobody there":                        {func(c *monitor) { c.floatAt = 1 }, drivers.Implausible},
+		"gone for the shunt":                  {func(c *monitor) { c.floatAt = 2 }, drivers.Implausible},
+		"gone for the counter":                {func(c *monitor) { c.floatAt = 4 }, drivers.Implausible},
+		"gone for the bus":                    {func(c *monitor) { c.floatAt = 6 }, drivers.Implausible},
+		"gone for the range":                  {func(c *monitor) { c.floatAt = 8 }, drivers.Implausible},
+		"gone at the end":                     {func(c *monitor) { c.floatAt = 9 }, drivers.Implausible},
+		"no answer":                           {func(c *monitor) { c.failAt = 1 }, drivers.NoAnswer},
+		"no answer at the end":                {func(c *monitor) { c.failAt = 9 }, drivers.NoAnswer},
+		"counter at all ones":                 {func(c *monitor) { c.regs[ENERGY] = 1<<40 - 1 }, drivers.None},
+		"low bits of VSHUNT":                  {func(c *monitor) { c.regs[VSHUNT] |= 1 }, drivers.Implausible},
+		"bus voltage negative":                {func(c *monitor) { c.regs[VBUS] = 0x800010 }, drivers.Implausible},
 	} {
 		chip := newMonitor(INA228)
 		d := device(t, chip, INA228)
@@ -141,6 +143,53 @@ func TestSenseFaults(t *testing.T) {
 		if err != nil && m != (Measurement{}) {
 			t.Errorf("%s: a failed sample gave %+v", name, m)
 		}
+	}
+}
+
+// What a bus gives by itself is confirmed: by the settings after it, and by a second look.
+func TestSenseDoubtfulCodes(t *testing.T) {
+	settings := []i2ctest.IO{read(0x01, 0xfb, 0x6a), read(0x00, 0x00, 0x00), read(0x02, 0x08, 0x00)}
+	for _, c := range []struct {
+		name             string
+		shunt, temp, bus []byte
+		again            []i2ctest.IO
+		want             Codes
+		fault            drivers.Fault
+	}{
+		{"idle", []byte{0, 0}, []byte{0x0c, 0x80}, []byte{0x3c, 0}, []i2ctest.IO{read(0x04, 0, 0)}, Codes{0, 0x3c00, 0x0c80}, drivers.None},
+		{"a step below none", []byte{0xff, 0xff}, []byte{0x0c, 0x80}, []byte{0x3c, 0}, []i2ctest.IO{read(0x04, 0xff, 0xff)}, Codes{0xffff, 0x3c00, 0x0c80}, drivers.None},
+		{"freezing", []byte{0, 1}, []byte{0, 0}, []byte{0x3c, 0}, []i2ctest.IO{read(0x06, 0, 0)}, Codes{1, 0x3c00, 0}, drivers.None},
+		{"shunt held once", []byte{0, 0}, []byte{0x0c, 0x80}, []byte{0x3c, 0}, []i2ctest.IO{read(0x04, 0xf0, 0x60)}, Codes{0xf060, 0x3c00, 0x0c80}, drivers.None},
+		{"bus held once", []byte{0, 1}, []byte{0x0c, 0x80}, []byte{0, 0}, []i2ctest.IO{read(0x05, 0x3c, 0)}, Codes{1, 0x3c00, 0x0c80}, drivers.None},
+		{"temperature undriven once", []byte{0, 1}, []byte{0xff, 0xff}, []byte{0x3c, 0}, []i2ctest.IO{read(0x06, 0x0c, 0x80)}, Codes{1, 0x3c00, 0x0c80}, drivers.None},
+		{"one thing and then the other", []byte{0, 0}, []byte{0x0c, 0x80}, []byte{0x3c, 0}, []i2ctest.IO{read(0x04, 0xff, 0xff)}, Codes{}, drivers.Implausible},
+	} {
+		ops := []i2ctest.IO{read(0x0b, 0x00, 0x01), read(0x04, c.shunt...), read(0x06, c.temp...), read(0x05, c.bus...)}
+		bus := &i2ctest.Playback{DontPanic: true, Ops: append(append(ops, settings...), c.again...)}
+		m, err := device(t, bus, INA238).Sense(t.Context())
+		if drivers.FaultOf(err) != c.fault || m.Raw != c.want {
+			t.Errorf("%s: %+v, %v", c.name, m, err)
+		}
+		if err := bus.Close(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// A counter that reads as 0 once would begin an epoch and lose what was counted.
+func TestCounterHeldOnce(t *testing.T) {
+	bus := &i2ctest.Playback{DontPanic: true, Ops: []i2ctest.IO{
+		read(0x0b, 0x08, 0x01), read(0x04, 0x0f, 0xa0, 0x00), read(0x06, 0x0c, 0x80),
+		read(0x09, 0, 0, 0, 0, 0), read(0x0a, 0xff, 0xff, 0xff, 0xff, 0xff), read(0x05, 0x3c, 0x00, 0x00),
+		read(0x01, 0xfb, 0x6a), read(0x00, 0x00, 0x00), read(0x02, 0x03, 0xe8),
+		read(0x09, 0, 0, 0, 0x01, 0x90), read(0x0a, 0xff, 0xff, 0xff, 0xff, 0xff),
+	}}
+	m, err := device(t, bus, INA228).Sense(t.Context())
+	if want := (Counters{Energy: 400, EnergyOverflow: true, Charge: -1}); err != nil || m.Counters != want {
+		t.Errorf("%+v, %v", m.Counters, err)
+	}
+	if err := bus.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

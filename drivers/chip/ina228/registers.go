@@ -27,6 +27,7 @@ const (
 	adcRange   uint16 = 1 << 4 // CONFIG: 40.96 mV instead of 163.84 mV
 	adcAverage uint16 = 0xfb6a // ADC_CONFIG: all inputs continuously, 1052 us, 16 samples
 	adcDefault uint16 = 0xfb68 // the same with 1 sample
+	calDefault uint16 = 0x1000 // SHUNT_CAL at power-on (recalled)
 )
 
 // Values of the identification registers.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"rackagent/drivers"
+	"rackagent/drivers/chip"
 )
 
 // transfer is a run of register accesses that stops at the first error, so that verbs read as the list of what they
@@ -41,6 +42,14 @@ func (t *transfer) read(reg Reg) uint64 {
 		v = v<<8 | uint64(x)
 	}
 	return v
+}
+
+// value is a register for chip.Sure.
+func (t *transfer) value(reg Reg, to *uint64) chip.Value[uint64] {
+	return chip.Value[uint64]{Reg: reg.String(), Ones: 1<<(8*reg.width(t.d.o.Part)) - 1, To: to, Read: func() (uint64, error) {
+		v := t.read(reg)
+		return v, t.err
+	}}
 }
 
 // setting reads a register of two bytes whose all-ones pattern is no value.

@@ -13,11 +13,11 @@ func Example() {
 	bus := &i2ctest.Playback{Ops: []i2ctest.IO{
 		{Addr: 0x40, W: []byte{0x00, 0x65, 0x27}}, // channels 1 and 2, 16 averages
 		{Addr: 0x40, W: []byte{0x00}, R: []byte{0x65, 0x27}},
-		{Addr: 0x40, W: []byte{0x00}, R: []byte{0x65, 0x27}},
 		{Addr: 0x40, W: []byte{0x01}, R: []byte{0x0F, 0xA0}},
 		{Addr: 0x40, W: []byte{0x02}, R: []byte{0x2E, 0xE0}},
 		{Addr: 0x40, W: []byte{0x03}, R: []byte{0xF0, 0x60}},
 		{Addr: 0x40, W: []byte{0x04}, R: []byte{0x2E, 0xE0}},
+		{Addr: 0x40, W: []byte{0x00}, R: []byte{0x65, 0x27}},
 	}}
 	d, err := ina3221.New(bus, ina3221.Opts{Name: "rails", Addr: 0x40, ShuntOhm: [3]float64{0.01, 0.01, 0}})
 	if err != nil {

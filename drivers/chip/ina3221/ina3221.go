@@ -5,7 +5,7 @@
 // With steps of 40 uV it is a coarse part: through 10 milliohm a step is 4 mA, the offset up to 8 mA.
 //
 // A part that lost its supply answers with single conversions and with all channels on. Sense looks at the
-// configuration first and says drivers.Restarted. The alert, warning and power-valid pins and limits are not used.
+// configuration and says drivers.Restarted. The alert, warning and power-valid pins and limits are not used.
 package ina3221
 
 import (
@@ -161,43 +161,44 @@ func (d *Dev) Configure(ctx context.Context) error {
 // Sense reads the enabled channels, all of them or none: channels fail on their own only by what they read.
 // drivers.Restarted: the configuration is at its power-on value, Configure the part. drivers.Mismatch: it holds
 // another value than Configure wrote.
+//
+// No current and no voltage, 0000, are also what a held bus gives. The configuration, read last, cannot be 0 and vouches
+// for the codes before it, and what is doubtful is then read a second time.
 func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
-	got, err := d.word(ctx, "read", configuration)
-	if err != nil {
-		return Measurement{}, err
+	var raw [Channels]Codes
+	var values []chip.Value[uint16]
+	for i := range raw {
+		if d.enabled(i) {
+			s, b := shuntVoltage+byte(2*i), busVoltage+byte(2*i)
+			values = append(values, d.port.WordValue(ctx, regName(s), s, &raw[i].Shunt), d.port.WordValue(ctx, regName(b), b, &raw[i].Bus))
+		}
 	}
-	otherwise := drivers.Mismatch
-	if got == configDefault {
-		otherwise = drivers.Restarted
-	}
-	if err := d.judge("read", configuration, got, d.config, otherwise); err != nil {
+	if err := chip.Sure(d.port, func() error { return d.configured(ctx) }, values...); err != nil {
 		return Measurement{}, err
 	}
 	var m Measurement
 	for i := range m.Channels {
-		if m.Channels[i], err = d.channel(ctx, i); err != nil {
-			return Measurement{}, err
+		m.Channels[i] = Channel{Fault: drivers.NotRead}
+		if d.enabled(i) {
+			m.Channels[i] = Convert(raw[i], d.ohm[i])
 		}
 	}
 	return m, nil
 }
 
-func (d *Dev) channel(ctx context.Context, i int) (Channel, error) {
-	if d.config&(firstEnable>>i) == 0 {
-		return Channel{Fault: drivers.NotRead}, nil
-	}
-	shunt, err := d.word(ctx, "read", shuntVoltage+byte(2*i))
+func (d *Dev) enabled(i int) bool { return d.config&(firstEnable>>i) != 0 }
+
+// configured compares the configuration with what Configure wrote.
+func (d *Dev) configured(ctx context.Context) error {
+	got, err := d.word(ctx, "read", configuration)
 	if err != nil {
-		return Channel{}, err
+		return err
 	}
-	bus, err := d.word(ctx, "read", busVoltage+byte(2*i))
-	if err != nil {
-		return Channel{}, err
+	otherwise := drivers.Mismatch
+	if got == configDefault {
+		otherwise = drivers.Restarted
 	}
-	if shunt == 0xffff && bus == 0xffff {
-		return Channel{}, d.port.Ones("read", regName(busVoltage+byte(2*i)))
-	}
-	return Convert(Codes{Shunt: shunt, Bus: bus}, d.ohm[i]), nil
+	return d.judge("read", configuration, got, d.config, otherwise)
 }
 
 func (d *Dev) judge(op string, reg byte, got, want uint16, otherwise drivers.Fault) error {

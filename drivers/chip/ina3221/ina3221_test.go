@@ -69,7 +69,7 @@ func TestConversions(t *testing.T) {
 
 func TestSenseBytes(t *testing.T) {
 	bus := &i2ctest.Playback{DontPanic: true, Ops: []i2ctest.IO{
-		word(0x00, 0x5527), word(0x01, 0x0fa0), word(0x02, 0x2ee0), word(0x05, 0xf060), word(0x06, 0x2ee0),
+		word(0x01, 0x0fa0), word(0x02, 0x2ee0), word(0x05, 0xf060), word(0x06, 0x2ee0), word(0x00, 0x5527),
 	}}
 	m, err := device(t, bus).Sense(t.Context())
 	want := Measurement{Channels: [3]Channel{
@@ -92,13 +92,42 @@ func TestSenseFaults(t *testing.T) {
 		{"back at defaults", []i2ctest.IO{word(0, 0x7127)}, drivers.Restarted},
 		{"shut down", []i2ctest.IO{word(0, 0x5520)}, drivers.Mismatch},
 		{"a channel off", []i2ctest.IO{word(0, 0x4527)}, drivers.Mismatch},
-		{"held low", []i2ctest.IO{word(0, 0x0000)}, drivers.Mismatch},
-		{"nobody there", []i2ctest.IO{word(0, 0xffff)}, drivers.Implausible},
-		{"gone after it", []i2ctest.IO{word(0, 0x5527), word(1, 0xffff), word(2, 0xffff)}, drivers.Implausible},
+		{"held at the end", []i2ctest.IO{word(0, 0x0000)}, drivers.Mismatch},
+		{"gone at the end", []i2ctest.IO{word(0, 0xffff)}, drivers.Implausible},
 	} {
-		bus := &i2ctest.Playback{DontPanic: true, Ops: c.ops}
+		values := []i2ctest.IO{word(1, 0x0fa0), word(2, 0x2ee0), word(5, 0), word(6, 0xffff)}
+		bus := &i2ctest.Playback{DontPanic: true, Ops: append(values, c.ops...)}
 		m, err := device(t, bus).Sense(t.Context())
 		if drivers.FaultOf(err) != c.fault || m != (Measurement{}) {
+			t.Errorf("%s: %+v, %v", c.name, m, err)
+		}
+		if err := bus.Close(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// What a bus gives by itself is confirmed: by the configuration after it, and by a second look.
+func TestSenseDoubtfulCodes(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		shunt, bus uint16
+		again      []i2ctest.IO
+		want       Channel
+		fault      drivers.Fault
+	}{
+		{"idle", 0, 0x2ee0, []i2ctest.IO{word(1, 0)}, Convert(Codes{0, 0x2ee0}, 0.01), drivers.None},
+		{"off", 0, 0, []i2ctest.IO{word(1, 0), word(2, 0)}, Convert(Codes{0, 0}, 0.01), drivers.None},
+		{"shunt held once", 0, 0x2ee0, []i2ctest.IO{word(1, 0x0fa0)}, Convert(Codes{0x0fa0, 0x2ee0}, 0.01), drivers.None},
+		{"bus held once", 0x0fa0, 0, []i2ctest.IO{word(2, 0x2ee0)}, Convert(Codes{0x0fa0, 0x2ee0}, 0.01), drivers.None},
+		{"bus undriven once", 0x0fa0, 0xffff, []i2ctest.IO{word(2, 0x2ee0)}, Convert(Codes{0x0fa0, 0x2ee0}, 0.01), drivers.None},
+		{"bus undriven twice", 0x0fa0, 0xffff, []i2ctest.IO{word(2, 0xffff)}, Channel{Fault: drivers.Implausible, Raw: Codes{0x0fa0, 0xffff}}, drivers.None},
+		{"one thing and then the other", 0, 0x2ee0, []i2ctest.IO{word(1, 0xffff)}, Channel{}, drivers.Implausible},
+	} {
+		ops := []i2ctest.IO{word(1, c.shunt), word(2, c.bus), word(5, 0x0fa0), word(6, 0x2ee0), word(0, 0x5527)}
+		bus := &i2ctest.Playback{DontPanic: true, Ops: append(ops, c.again...)}
+		m, err := device(t, bus).Sense(t.Context())
+		if drivers.FaultOf(err) != c.fault || m.Channels[0] != c.want {
 			t.Errorf("%s: %+v, %v", c.name, m, err)
 		}
 		if err := bus.Close(); err != nil {

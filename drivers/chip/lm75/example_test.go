@@ -11,8 +11,8 @@ import (
 
 func Example() {
 	bus := &i2ctest.Playback{Ops: []i2ctest.IO{
-		{Addr: 0x49, W: []byte{0x01}, R: []byte{0x00}},
 		{Addr: 0x49, W: []byte{0x00}, R: []byte{0x19, 0x80}},
+		{Addr: 0x49, W: []byte{0x01}, R: []byte{0x00}},
 	}}
 	d, err := lm75.New(bus, lm75.Opts{Name: "outlet air", Addr: 0x49})
 	if err != nil {

@@ -55,8 +55,11 @@ type Opts struct {
 	Addr uint16
 }
 
-// Dev is one sensor.
-type Dev struct{ port chip.Port }
+// Dev is one sensor. It remembers since when the register has read 0.
+type Dev struct {
+	port chip.Port
+	zero chip.Run
+}
 
 // New checks the options and touches nothing.
 func New(bus i2c.Bus, o Opts) (*Dev, error) {
@@ -64,7 +67,7 @@ func New(bus i2c.Bus, o Opts) (*Dev, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dev{port}, nil
+	return &Dev{port: port}, nil
 }
 
 // String names the device as its errors do.
@@ -97,27 +100,41 @@ func (d *Dev) Identify(ctx context.Context) (drivers.Ident, error) {
 	return drivers.Ident{Part: "LM75"}, nil
 }
 
-// Sense reads the temperature. It looks first whether the part converts at all: in shut-down, which is not its
-// power-on state, it repeats its last value without a word.
+// Sense reads the temperature, and looks whether the part converts at all: in shut-down, which is not its power-on
+// state, it repeats its last value without a word.
 //
-// FFFF is what nobody drives, not -0.5 degrees. Exactly 0000 is legitimate but is also what a held bus gives, so it
-// is read a second time.
+// FFFF is what nobody drives, not -0.5 degrees. Exactly 0000 is legitimate but is also what a held bus gives: it is
+// read a second time. The configuration, 00 at power-on, cannot tell the two apart; a limit that is not 0 degrees can.
+// And it is what the register holds until the first conversion, of which no setting tells: drivers.Settling until it has
+// read so for longer than one takes.
 func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
-	if err := d.converting(ctx); err != nil {
-		return Measurement{}, err
-	}
-	code, err := d.port.Word(ctx, "read", regName(temperature), temperature)
-	if err == nil && code == 0 {
-		code, err = d.port.Word(ctx, "read", regName(temperature), temperature)
-	}
+	code, err := d.code(ctx)
+	none := err == nil && code&^open == 0
+	zero := d.zero.For(none)
 	if err != nil {
 		return Measurement{}, err
+	}
+	if none && zero < Conversion {
+		return Measurement{}, d.port.Fail("read", regName(temperature), drivers.Settling, fmt.Errorf("code %04x, as before the first conversion", code))
 	}
 	t, ok := Temperature(code)
 	if !ok {
 		return Measurement{}, d.port.Fail("read", regName(temperature), drivers.Implausible, fmt.Errorf("code %04x", code))
 	}
 	return Measurement{Temperature: t, Raw: code}, nil
+}
+
+// code reads the temperature register.
+func (d *Dev) code(ctx context.Context) (code uint16, err error) {
+	value := d.port.WordValue(ctx, regName(temperature), temperature, &code)
+	vouch := func() error {
+		if err := d.converting(ctx); err != nil || !value.Doubtful() {
+			return err
+		}
+		return d.limited(ctx)
+	}
+	err = chip.Sure(d.port, vouch, value)
+	return code, err
 }
 
 // Temperature converts a temperature register: nine bits from the top, two's complement, half a degree each. What
@@ -141,6 +158,21 @@ func (d *Dev) converting(ctx context.Context) error {
 	}
 	if got&shutdown != 0 {
 		return d.port.Fail("read", regName(configuration), drivers.Implausible, errors.New("the part is shut down"))
+	}
+	return nil
+}
+
+// limited reads the limit that Identify found at 75 degrees. It need not be that any more, but somebody has to say
+// something.
+func (d *Dev) limited(ctx context.Context) error {
+	got, err := d.port.Word(ctx, "read", regName(tHyst), tHyst)
+	switch {
+	case err != nil:
+		return err
+	case got == 0xffff:
+		return d.port.Ones("read", regName(tHyst))
+	case got == 0:
+		return d.port.Fail("read", regName(tHyst), drivers.Implausible, errors.New("all zeros, as the temperature"))
 	}
 	return nil
 }

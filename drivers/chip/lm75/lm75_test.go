@@ -5,6 +5,8 @@ import (
 	"errors"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/i2c/i2ctest"
@@ -75,6 +77,7 @@ func FuzzTemperature(f *testing.F) {
 func TestSense(t *testing.T) {
 	config := func(b byte) i2ctest.IO { return i2ctest.IO{Addr: addr, W: []byte{0x01}, R: []byte{b}} }
 	temp := func(hi, lo byte) i2ctest.IO { return i2ctest.IO{Addr: addr, W: []byte{0x00}, R: []byte{hi, lo}} }
+	hyst := func(hi, lo byte) i2ctest.IO { return i2ctest.IO{Addr: addr, W: []byte{0x02}, R: []byte{hi, lo}} }
 	for _, c := range []struct {
 		name  string
 		ops   []i2ctest.IO
@@ -82,15 +85,21 @@ func TestSense(t *testing.T) {
 		raw   uint16
 		fault drivers.Fault
 	}{
-		{"warm", []i2ctest.IO{config(0x00), temp(0x3c, 0x80)}, 60.5, 0x3c80, drivers.None},
-		{"twin with more bits", []i2ctest.IO{config(0x60), temp(0x3c, 0xe0)}, 60.5, 0x3ce0, drivers.None},
-		{"alert settings of somebody else", []i2ctest.IO{config(0x1e), temp(0xe7, 0x00)}, -25, 0xe700, drivers.None},
-		{"zero twice", []i2ctest.IO{config(0x00), temp(0, 0), temp(0, 0)}, 0, 0, drivers.None},
-		{"zero once", []i2ctest.IO{config(0x00), temp(0, 0), temp(0x19, 0)}, 25, 0x1900, drivers.None},
-		{"shut down", []i2ctest.IO{config(0x01)}, 0, 0, drivers.Implausible},
-		{"nobody there", []i2ctest.IO{config(0xff)}, 0, 0, drivers.Implausible},
-		{"gone in between", []i2ctest.IO{config(0x00), temp(0xff, 0xff)}, 0, 0, drivers.Implausible},
-		{"below the range", []i2ctest.IO{config(0x00), temp(0x80, 0x00)}, 0, 0, drivers.Implausible},
+		{"warm", []i2ctest.IO{temp(0x3c, 0x80), config(0x00)}, 60.5, 0x3c80, drivers.None},
+		{"twin with more bits", []i2ctest.IO{temp(0x3c, 0xe0), config(0x60)}, 60.5, 0x3ce0, drivers.None},
+		{"alert settings of somebody else", []i2ctest.IO{temp(0xe7, 0x00), config(0x1e)}, -25, 0xe700, drivers.None},
+		{"zero twice", []i2ctest.IO{temp(0, 0), config(0x00), hyst(0x4b, 0), temp(0, 0)}, 0, 0, drivers.Settling},
+		{"zero once", []i2ctest.IO{temp(0, 0), config(0x00), hyst(0x4b, 0), temp(0x19, 0)}, 25, 0x1900, drivers.None},
+		{"zero with somebody's limit", []i2ctest.IO{temp(0, 0), config(0x00), hyst(0x32, 0), temp(0, 0)}, 0, 0, drivers.Settling},
+		{"ones once", []i2ctest.IO{temp(0xff, 0xff), config(0x00), hyst(0x4b, 0), temp(0x19, 0)}, 25, 0x1900, drivers.None},
+		{"ones twice", []i2ctest.IO{temp(0xff, 0xff), config(0x00), hyst(0x4b, 0), temp(0xff, 0xff)}, 0, 0, drivers.Implausible},
+		{"zero, then ones", []i2ctest.IO{temp(0, 0), config(0x00), hyst(0x4b, 0), temp(0xff, 0xff)}, 0, 0, drivers.Implausible},
+		{"held low", []i2ctest.IO{temp(0, 0), config(0x00), hyst(0, 0)}, 0, 0, drivers.Implausible},
+		{"held, then gone", []i2ctest.IO{temp(0, 0), config(0x00), hyst(0xff, 0xff)}, 0, 0, drivers.Implausible},
+		{"shut down", []i2ctest.IO{temp(0x19, 0), config(0x01)}, 0, 0, drivers.Implausible},
+		{"nobody there", []i2ctest.IO{temp(0xff, 0xff), config(0xff)}, 0, 0, drivers.Implausible},
+		{"gone in between", []i2ctest.IO{temp(0x19, 0), config(0xff)}, 0, 0, drivers.Implausible},
+		{"below the range", []i2ctest.IO{temp(0x80, 0x00), config(0x00)}, 0, 0, drivers.Implausible},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bus := &i2ctest.Playback{DontPanic: true, Ops: c.ops}
@@ -109,6 +118,33 @@ func TestSense(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A part reads 0 until its first conversion, and at 0 degrees: then for longer.
+func TestZeroIsBelievedWhenItLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sensor{hyst: 0x4b00}
+		d := device(t, s)
+		for i, c := range []struct {
+			wait  time.Duration
+			err   error // of the bus
+			fault drivers.Fault
+		}{
+			{0, nil, drivers.Settling},
+			{Conversion - 1, nil, drivers.Settling},
+			{1, nil, drivers.None},
+			{time.Hour, nil, drivers.None},
+			{time.Second, drivers.NoAnswer, drivers.NoAnswer}, // its supply is gone
+			{time.Second, nil, drivers.Settling},
+			{Conversion, nil, drivers.None},
+		} {
+			time.Sleep(c.wait)
+			s.err = c.err
+			if m, err := d.Sense(t.Context()); drivers.FaultOf(err) != c.fault || err == nil && m.Temperature.Celsius() != 0 {
+				t.Errorf("sample %d: %+v, %v", i, m, err)
+			}
+		}
+	})
 }
 
 func TestIdentify(t *testing.T) {

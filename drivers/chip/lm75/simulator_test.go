@@ -39,6 +39,12 @@ func TestAgainstTheSimulator(t *testing.T) {
 			for _, c := range []float64{-55, -0.5, 0, 60.5, 125} {
 				sim.SetCelsius(c)
 				time.Sleep(lm75.Conversion)
+				if c == 0 {
+					if m, err := d.Sense(t.Context()); !errors.Is(err, drivers.Settling) {
+						t.Errorf("at 0 for the first time: %+v, %v", m, err)
+					}
+					time.Sleep(lm75.Conversion)
+				}
 				if m, err := d.Sense(t.Context()); err != nil || m.Temperature.Celsius() != c {
 					t.Errorf("at %v: %+v, %v", c, m, err)
 				}
@@ -52,11 +58,14 @@ func TestAgainstTheSimulator(t *testing.T) {
 				t.Errorf("shut down: %+v, %v", m, err)
 			}
 			sim.Reset()
+			if m, err := d.Sense(t.Context()); !errors.Is(err, drivers.Settling) {
+				t.Errorf("before the first conversion: %+v, %v", m, err)
+			}
 			time.Sleep(lm75.Conversion)
 			if m, err := d.Sense(t.Context()); err != nil || m.Temperature.Celsius() != 125 {
 				t.Errorf("after a brown-out: %+v, %v", m, err)
 			}
-			bus.Inject(drivertest.Fault{Kind: drivertest.FaultOnes, First: 1, Times: 2})
+			bus.Inject(drivertest.Fault{Kind: drivertest.FaultOnes, First: 1, Times: 4}) // a sample gives up at the second
 			for range 2 {
 				if m, err := d.Sense(t.Context()); !errors.Is(err, drivers.Implausible) {
 					t.Errorf("floating bus: %+v, %v", m, err)

@@ -142,6 +142,8 @@ type Measurement struct {
 
 // Sense reads everything. MFR_CONFIG1 is read last: it then vouches for every code before it. drivers.Mismatch: the range
 // changed, as after a loss of supply; Identify the part. drivers.NotRead: it was not identified.
+//
+// Where transfers carry no packet error code, what read 0000 is then read a second time: a held bus gives that too.
 func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
 	set := Range(d.set.Load())
 	if set == AnyRange {
@@ -149,24 +151,41 @@ func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
 	}
 	scale := ScaleOf(set, d.o.ShuntOhm)
 	volts := pmbus.Decode(scale.Voltage.Decode).Within(0, math.Inf(1))
+	watts := pmbus.Decode(scale.Power.Decode).Within(0, math.Inf(1))
 	s := d.port.Series(ctx, "read")
 	m := Measurement{
 		Status:      s.Status(),
 		VIN:         s.Voltage(pmbus.READ_VIN, volts),
 		VOUT:        s.Voltage(pmbus.READ_VOUT, volts),
 		IOUT:        s.Current(pmbus.READ_IOUT, scale.Current.Decode),
-		PIN:         s.Power(pmbus.READ_PIN, pmbus.Decode(scale.Power.Decode).Within(0, math.Inf(1))),
+		PIN:         s.Power(pmbus.READ_PIN, watts),
 		Temperature: s.Temperature(pmbus.READ_TEMPERATURE_1, pmbus.Decode(scale.Temperature.Decode).Within(-55, 175)),
 		Config:      s.Setting(mfrConfig1),
 	}
 	if rangeOf(m.Config) != set {
 		s.Fail(mfrConfig1, drivers.Mismatch, fmt.Errorf("%04x is the other voltage range", m.Config))
 	}
+	if !d.port.Checks() {
+		if zero(m.VIN) {
+			m.VIN = s.Voltage(pmbus.READ_VIN, volts)
+		}
+		if zero(m.VOUT) {
+			m.VOUT = s.Voltage(pmbus.READ_VOUT, volts)
+		}
+		if zero(m.IOUT) {
+			m.IOUT = s.Current(pmbus.READ_IOUT, scale.Current.Decode)
+		}
+		if zero(m.PIN) {
+			m.PIN = s.Power(pmbus.READ_PIN, watts)
+		}
+	}
 	if s.Err() != nil {
 		return Measurement{}, s.Err()
 	}
 	return m, nil
 }
+
+func zero[T any](r *pmbus.Reading[T]) bool { return r != nil && r.Raw == 0 }
 
 // Scale is what the codes of a part mean.
 type Scale struct{ Voltage, Current, Power, Temperature pmbus.Direct }

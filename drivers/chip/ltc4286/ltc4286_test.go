@@ -121,13 +121,19 @@ func TestSense(t *testing.T) {
 			return m.VIN.Value == 48*physic.Volt && m.VOUT.Raw == 0x3bff && m.IOUT.Value == 100*physic.Ampere &&
 				m.PIN.Value == 4800*physic.Watt && m.Temperature.Value == physic.ZeroCelsius+45*physic.Kelvin
 		}},
-		{"a setting beside the range", sense(0x0840, 0x3c00, 0, 0, 0, 0x013e, 0x5572), drivers.None, func(m Measurement) bool {
+		{"zeros are read twice", append(sense(0, 0, 0x3bff, 0, 0, 0x013e, 0x0002), word(0x88, 0x3c00), word(0x8c, 0x7800), word(0x97, 0)), drivers.None, func(m Measurement) bool {
+			return m.VIN.Value == 48*physic.Volt && m.IOUT.Value == 100*physic.Ampere && m.PIN.Value == 0 && m.PIN.Fault == drivers.None
+		}},
+		{"zero, then ones", append(sense(0, 0, 0x3bff, 0x7800, 0x3840, 0x013e, 0x0002), word(0x88, 0xffff)), drivers.None, func(m Measurement) bool {
+			return m.VIN.Fault == drivers.Implausible && m.IOUT.Value == 100*physic.Ampere
+		}},
+		{"a setting beside the range", append(sense(0x0840, 0x3c00, 0, 0, 0, 0x013e, 0x5572), word(0x8b, 0), word(0x8c, 0), word(0x97, 0)), drivers.None, func(m Measurement) bool {
 			return m.Status.String() == "power_not_good off" && m.VOUT.Value == 0 && m.VOUT.Fault == drivers.None
 		}},
-		{"no temperature of a part that works", sense(0, 0x3c00, 0, 0, 0, 0, 0x0002), drivers.None, func(m Measurement) bool {
+		{"no temperature of a part that works", sense(0, 0x3c00, 0x3bff, 0x7800, 0x3840, 0, 0x0002), drivers.None, func(m Measurement) bool {
 			return m.Temperature.Fault == drivers.Implausible && m.VIN.Fault == drivers.None
 		}},
-		{"below zero volts", sense(0, 0x8000, 0, 0, 0, 0x013e, 0x0002), drivers.None, func(m Measurement) bool {
+		{"below zero volts", sense(0, 0x8000, 0x3bff, 0x7800, 0x3840, 0x013e, 0x0002), drivers.None, func(m Measurement) bool {
 			return m.VIN.Fault == drivers.Implausible
 		}},
 		{"the range changed", sense(0, 0x3c00, 0, 0, 0, 0x013e, 0x0000), drivers.Mismatch, nil},

@@ -7,6 +7,7 @@ package max31785
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -108,6 +109,9 @@ func RPM() pmbus.Direct     { return pmbus.Direct{M: 1} }
 func Celsius() pmbus.Direct { return pmbus.Direct{M: 1, R: 2} }
 
 // Sense reads all fans that are fitted and the temperatures of the options.
+//
+// A speed or a temperature of 0000 and a status of FF, a fan with every fault at once, are also what a bus gives that is
+// held or that nobody drives: a register that is neither then vouches, and they are read a second time.
 func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
 	var m Measurement
 	for n := range m.Fans {
@@ -121,7 +125,9 @@ func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
 				m.Temperatures = make(map[byte]*pmbus.Temperature)
 			}
 			// What the part measures is -40 to +120; a sensor that fails reads the end of the scale. Limits arbitrary.
-			m.Temperatures[p] = s.Temperature(pmbus.READ_TEMPERATURE_1, pmbus.Decode(Celsius().Decode).Within(-55, 150))
+			m.Temperatures[p] = sure(s, part, func() *pmbus.Temperature {
+				return s.Temperature(pmbus.READ_TEMPERATURE_1, pmbus.Decode(Celsius().Decode).Within(-55, 150))
+			})
 		})
 		if err != nil {
 			return Measurement{}, err
@@ -139,14 +145,48 @@ func (d *Dev) onPage(ctx context.Context, page byte, read func(s *pmbus.Series))
 }
 
 func fan(s *pmbus.Series) Fan {
-	config := s.Byte(pmbus.FAN_CONFIG_1_2)
-	if config == 0xff {
-		s.Fail(pmbus.FAN_CONFIG_1_2, drivers.Implausible, fmt.Errorf("all ones"))
-	}
-	if s.Err() != nil || config&fanFitted == 0 {
+	if !fitted(s) || s.Err() != nil {
 		return Fan{}
 	}
-	return Fan{Status: s.Byte(pmbus.STATUS_FANS_1_2), Speed: s.Speed(pmbus.READ_FAN_SPEED_1, RPM().Decode)}
+	f := Fan{Status: s.Byte(pmbus.STATUS_FANS_1_2)}
+	if s.Err() == nil && f.Status == 0xff {
+		still(s)
+		f.Status = s.Byte(pmbus.STATUS_FANS_1_2)
+	}
+	f.Speed = sure(s, still, func() *pmbus.Speed { return s.Speed(pmbus.READ_FAN_SPEED_1, RPM().Decode) })
+	return f
+}
+
+func fitted(s *pmbus.Series) bool {
+	config := s.Byte(pmbus.FAN_CONFIG_1_2)
+	if config == 0xff {
+		s.Fail(pmbus.FAN_CONFIG_1_2, drivers.Implausible, errors.New("all ones"))
+	}
+	return config&fanFitted != 0
+}
+
+// still vouches for a fan that was found fitted.
+func still(s *pmbus.Series) {
+	if !fitted(s) {
+		s.Fail(pmbus.FAN_CONFIG_1_2, drivers.Implausible, errors.New("the fan is not fitted any more"))
+	}
+}
+
+// part vouches by what tells this part from others.
+func part(s *pmbus.Series) {
+	if revision := s.Setting(pmbus.MFR_REVISION); revision == 0 {
+		s.Fail(pmbus.MFR_REVISION, drivers.Implausible, errors.New("all zeros"))
+	}
+}
+
+// sure reads a value of 0000 a second time, after something that vouches.
+func sure[T any](s *pmbus.Series, vouch func(*pmbus.Series), read func() *pmbus.Reading[T]) *pmbus.Reading[T] {
+	r := read()
+	if s.Err() != nil || r.Raw != 0 {
+		return r
+	}
+	vouch(s)
+	return read()
 }
 
 var _ fmt.Stringer = (*Dev)(nil)

@@ -84,6 +84,46 @@ func TestSense(t *testing.T) {
 	}
 }
 
+// What a bus gives by itself is confirmed. The transfers of fan 1 are PAGE, its read-back, FAN_CONFIG_1_2,
+// STATUS_FANS_1_2 and READ_FAN_SPEED_1; the temperature of page 6 is the last of all.
+func TestDoubtfulCodes(t *testing.T) {
+	const status, speed = 4, 5
+	plain := fresh()
+	if _, err := device(t, plain, 6).Sense(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	last := plain.count
+	for _, c := range []struct {
+		name   string
+		at, of int
+		with   byte
+		fault  drivers.Fault
+	}{
+		{"status undriven once", status, 1, 0xff, drivers.None},
+		{"status undriven for good", status, 100, 0xff, drivers.Implausible},
+		{"speed held once", speed, 1, 0, drivers.None},
+		{"speed held for good", speed, 100, 0, drivers.Implausible},
+		{"temperature held once", last, 1, 0, drivers.None},
+		{"temperature held for good", last, 100, 0, drivers.Implausible},
+	} {
+		f := fresh()
+		f.spoilt, f.spoiltFor, f.with = c.at, c.of, c.with
+		m, err := device(t, f, 6).Sense(t.Context())
+		if drivers.FaultOf(err) != c.fault {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if err == nil && (m.Fans[0].Status != 0 || m.Fans[0].Speed.Value != 8500 || m.Temperatures[6].Value != physic.ZeroCelsius+25*physic.Kelvin || f.count != last+2) {
+			t.Errorf("%s: %+v with %d transfers, usual are %d", c.name, m, f.count, last)
+		}
+	}
+	f := fresh()
+	f.status[0], f.speed[0], f.temp[6] = 0xff, 0, 0
+	m, err := device(t, f, 6).Sense(t.Context())
+	if err != nil || m.Fans[0].Status != 0xff || m.Fans[0].Speed.Value != 0 || m.Temperatures[6].Value != physic.ZeroCelsius || m.Temperatures[6].Fault != drivers.None {
+		t.Errorf("true ones and zeros: %+v, %v", m, err)
+	}
+}
+
 func TestSenseFaults(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -151,6 +191,10 @@ type controller struct {
 	err      error
 	stuck    bool // PAGE does not change
 	float    bool // nobody drives the line
+	count    int  // transfers
+
+	spoilt, spoiltFor int  // from this transfer on, counted from 1, so many read of the bus
+	with              byte // this
 
 	inJob         bool
 	jobs, outside int
@@ -176,6 +220,7 @@ func (c *controller) Do(_ context.Context, job func(tx i2c.Bus) error) error {
 }
 
 func (c *controller) Tx(_ uint16, w, r []byte) error {
+	c.count++
 	if !c.inJob {
 		c.outside++
 	}
@@ -193,6 +238,9 @@ func (c *controller) Tx(_ uint16, w, r []byte) error {
 		r[i] = byte(v >> (8 * i))
 		if c.float {
 			r[i] = 0xff
+		}
+		if c.count >= c.spoilt && c.count < c.spoilt+c.spoiltFor {
+			r[i] = c.with
 		}
 	}
 	return nil

@@ -14,10 +14,10 @@ func Example() {
 	bus := &i2ctest.Playback{Ops: []i2ctest.IO{
 		{Addr: 0x20, W: []byte{0x00}, R: []byte{0x20}},
 		{Addr: 0x20, W: []byte{0x11}, R: []byte{0x00}},
-		{Addr: 0x20, W: []byte{0x03}, R: []byte{0x08}},
 		{Addr: 0x20, W: []byte{0x09}, R: []byte{0x4c}}, // SR 4
 		{Addr: 0x20, W: []byte{0x1a}, R: []byte{0x20, 0x00}},
 		{Addr: 0x20, W: []byte{0x32}, R: []byte{0x7f, 0x80}},
+		{Addr: 0x20, W: []byte{0x03}, R: []byte{0x08}},
 	}}
 	d, err := max31790.New(bus, max31790.Opts{Name: "fans", Addr: 0x20, Fitted: 0b10})
 	if err != nil {

@@ -163,36 +163,42 @@ func (d *Dev) global(ctx context.Context, op string) (byte, error) {
 	return v, err
 }
 
-// fan reads fan n, counted from 0.
+// fan reads fan n, counted from 0. Its configuration comes last: with the tach input on it is not 00, and vouches for the
+// words before it, a dynamics register among them that would be another speed range.
 func (d *Dev) fan(ctx context.Context, n byte) (Fan, error) {
 	name := func(format string) string { return fmt.Sprintf(format, n+1) }
 	f := Fan{N: int(n) + 1}
-	configuration, err := d.port.Byte(ctx, "read", name("Fan %d Configuration"), fan1Configuration+n)
-	if err != nil {
+	var configuration byte
+	var dynamics, duty uint16
+	if err := chip.Sure(
+		d.port, func() (err error) { configuration, err = d.configuration(ctx, n); return err },
+		d.port.ByteValue(ctx, name("Fan %d Dynamics"), fan1Dynamics+n, &dynamics),
+		d.port.WordValue(ctx, name("TACH %d Count"), tach1Count+2*n, &f.Raw),
+		d.port.WordValue(ctx, name("PWMOUT %d Duty Cycle"), pwmout1DutyCycle+2*n, &duty),
+	); err != nil {
 		return Fan{}, err
 	}
-	dynamics, err := d.port.Byte(ctx, "read", name("Fan %d Dynamics"), fan1Dynamics+n)
-	if err != nil {
-		return Fan{}, err
-	}
-	if f.Raw, err = d.port.Word(ctx, "read", name("TACH %d Count"), tach1Count+2*n); err != nil {
-		return Fan{}, err
-	}
-	duty, err := d.port.Word(ctx, "read", name("PWMOUT %d Duty Cycle"), pwmout1DutyCycle+2*n)
-	if err != nil {
-		return Fan{}, err
-	}
-	f.Duty, f.SR = duty>>7, SpeedRange(dynamics)
+	f.Duty, f.SR = duty>>7, SpeedRange(byte(dynamics))
 	rpm, ok := RPM(f.Raw, f.SR, d.o.NP)
 	switch {
 	case configuration&tachEnable == 0:
 		f.Fault = drivers.Unsupported
-	case !ok:
+	case !ok || duty == 0xffff: // nine bits, and zeros below them
 		f.Fault = drivers.Implausible
 	default:
 		f.RPM, f.Stopped = rpm, rpm == 0
 	}
 	return f, nil
+}
+
+// configuration reads Fan Configuration, of which FF would be an output that is driven by speed and a tach input at once.
+func (d *Dev) configuration(ctx context.Context, n byte) (byte, error) {
+	name := fmt.Sprintf("Fan %d Configuration", n+1)
+	v, err := d.port.Byte(ctx, "read", name, fan1Configuration+n)
+	if err == nil && v == 0xff {
+		err = d.port.Ones("read", name)
+	}
+	return v, err
 }
 
 // SpeedRange is how many tach periods a fan's count spans, from its dynamics register.

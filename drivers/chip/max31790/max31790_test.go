@@ -93,6 +93,44 @@ func TestSense(t *testing.T) {
 	}
 }
 
+// What a bus gives by itself is confirmed: by the fan's configuration after it, and by a second look.
+func TestDoubtfulWords(t *testing.T) {
+	byteAt := func(at, v byte) i2ctest.IO { return i2ctest.IO{Addr: addr, W: []byte{at}, R: []byte{v}} }
+	wordAt := func(at byte, v uint16) i2ctest.IO {
+		return i2ctest.IO{Addr: addr, W: []byte{at}, R: []byte{byte(v >> 8), byte(v)}}
+	}
+	for _, c := range []struct {
+		name       string
+		dynamics   byte
+		tach, duty uint16
+		then       []i2ctest.IO
+		want       Fan
+		fault      drivers.Fault
+	}{
+		{"turns", 0x4c, 0x2000, 0x7f80, []i2ctest.IO{byteAt(0x02, 0x08)}, Fan{N: 1, RPM: 3840, Raw: 0x2000, Duty: 255, SR: 4}, drivers.None},
+		{"range held once", 0, 0x2000, 0x7f80, []i2ctest.IO{byteAt(0x02, 0x08), byteAt(0x08, 0x4c)}, Fan{N: 1, RPM: 3840, Raw: 0x2000, Duty: 255, SR: 4}, drivers.None},
+		{"range undriven once", 0xff, 0x2000, 0x7f80, []i2ctest.IO{byteAt(0x02, 0x08), byteAt(0x08, 0x4c)}, Fan{N: 1, RPM: 3840, Raw: 0x2000, Duty: 255, SR: 4}, drivers.None},
+		{"range of 1", 0, 0x2000, 0x7f80, []i2ctest.IO{byteAt(0x02, 0x08), byteAt(0x08, 0)}, Fan{N: 1, RPM: 960, Raw: 0x2000, Duty: 255, SR: 1}, drivers.None},
+		{"one range and then the other", 0, 0x2000, 0x7f80, []i2ctest.IO{byteAt(0x02, 0x08), byteAt(0x08, 0xff)}, Fan{}, drivers.Implausible},
+		{"count held once", 0x4c, 0, 0x7f80, []i2ctest.IO{byteAt(0x02, 0x08), wordAt(0x18, 0x2000)}, Fan{N: 1, RPM: 3840, Raw: 0x2000, Duty: 255, SR: 4}, drivers.None},
+		{"not driven", 0x4c, 0xffe0, 0, []i2ctest.IO{byteAt(0x02, 0x08), wordAt(0x30, 0)}, Fan{N: 1, Stopped: true, Raw: 0xffe0, SR: 4}, drivers.None},
+		{"duty held once", 0x4c, 0x2000, 0, []i2ctest.IO{byteAt(0x02, 0x08), wordAt(0x30, 0x7f80)}, Fan{N: 1, RPM: 3840, Raw: 0x2000, Duty: 255, SR: 4}, drivers.None},
+		{"duty of no part", 0x4c, 0x2000, 0xffff, []i2ctest.IO{byteAt(0x02, 0x08), wordAt(0x30, 0xffff)}, Fan{N: 1, Fault: drivers.Implausible, Raw: 0x2000, Duty: 511, SR: 4}, drivers.None},
+		{"held for good", 0, 0, 0, []i2ctest.IO{byteAt(0x02, 0), byteAt(0x08, 0), wordAt(0x18, 0), wordAt(0x30, 0)}, Fan{N: 1, Fault: drivers.Unsupported, SR: 1}, drivers.None},
+		{"nobody there", 0xff, 0xffff, 0xffff, []i2ctest.IO{byteAt(0x02, 0xff)}, Fan{}, drivers.Implausible},
+	} {
+		ops := []i2ctest.IO{byteAt(0x00, 0x20), byteAt(0x11, 0), byteAt(0x08, c.dynamics), wordAt(0x18, c.tach), wordAt(0x30, c.duty)}
+		bus := &i2ctest.Playback{DontPanic: true, Ops: append(ops, c.then...)}
+		m, err := device(t, bus, Opts{Fitted: 1}).Sense(t.Context())
+		if drivers.FaultOf(err) != c.fault || err == nil && m.Fans[0] != c.want {
+			t.Errorf("%s: %+v, %v", c.name, m, err)
+		}
+		if err := bus.Close(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
 func TestWatchdogAndStandby(t *testing.T) {
 	bus := running()
 	bus.regs[0x00] = 0x21

@@ -110,7 +110,7 @@ const (
 	model        = 0x59
 )
 
-// Identify compares MFR_ID and MFR_MODEL.
+// Identify compares MFR_ID and MFR_MODEL. A part that does not give its revision has no Version.
 func (d *Dev) Identify(ctx context.Context) (drivers.Ident, error) {
 	if err := d.port.Negotiate(ctx); err != nil {
 		return drivers.Ident{}, err
@@ -128,11 +128,18 @@ func (d *Dev) Identify(ctx context.Context) (drivers.Ident, error) {
 			s.Fail(r.at, drivers.WrongDevice, fmt.Errorf("%02x instead of %02x", got, r.want))
 		}
 	}
-	revision := s.Setting(pmbus.MFR_REVISION)
 	if s.Err() != nil {
 		return drivers.Ident{}, s.Err()
 	}
-	return drivers.Ident{Manufacturer: "Maxim", Part: "MAX34451", Version: fmt.Sprintf("%04x", revision)}, nil
+	revision, err := d.port.Word(ctx, "identify", pmbus.MFR_REVISION)
+	if err != nil {
+		return drivers.Ident{}, err
+	}
+	id := drivers.Ident{Manufacturer: "Maxim", Part: "MAX34451"}
+	if revision != 0xffff { // so reads what is not supported, as in QEMU's model
+		id.Version = fmt.Sprintf("%04x", revision)
+	}
+	return id, nil
 }
 
 // Measurement is one sample of all pages. Pages are read one after the other, each in a job of its own.
@@ -159,6 +166,9 @@ func Amperes() pmbus.Direct { return pmbus.Direct{M: 1, R: 2} }
 func Celsius() pmbus.Direct { return pmbus.Direct{M: 1, R: 2} }
 
 // Sense reads all channels and temperatures. What no page gives is the error of the whole.
+//
+// A value of 0000 is also what a held bus gives: the maker's identification then vouches, and it is read a second time.
+// FFFF is no value of this part.
 func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
 	var m Measurement
 	for n := range m.Channels {
@@ -201,9 +211,9 @@ func channel(s *pmbus.Series) Channel {
 	c := Channel{Config: s.Setting(channelConfig)}
 	switch c.Config & selectMask {
 	case selectSequenced, selectVoltage, selectReadV:
-		c.Voltage = s.Voltage(pmbus.READ_VOUT, Volts().Decode)
+		c.Voltage = sure(s, func() *pmbus.Voltage { return s.Voltage(pmbus.READ_VOUT, Volts().Decode) })
 	case selectCurrent, selectReadI:
-		c.Current = s.Current(pmbus.READ_IOUT, Amperes().Decode)
+		c.Current = sure(s, func() *pmbus.Current { return s.Current(pmbus.READ_IOUT, Amperes().Decode) })
 	case selectOff, selectInputLow, selectInputHigh:
 	default:
 		c.Fault = drivers.Unsupported
@@ -213,7 +223,21 @@ func channel(s *pmbus.Series) Channel {
 
 // celsius refuses what the part does not measure: -40 to +125 with room for its error, arbitrary.
 func celsius(s *pmbus.Series) *pmbus.Temperature {
-	return s.Temperature(pmbus.READ_TEMPERATURE_1, pmbus.Decode(Celsius().Decode).Within(-55, 150))
+	return sure(s, func() *pmbus.Temperature {
+		return s.Temperature(pmbus.READ_TEMPERATURE_1, pmbus.Decode(Celsius().Decode).Within(-55, 150))
+	})
+}
+
+// sure reads a value of 0000 a second time, after something that cannot be 0.
+func sure[T any](s *pmbus.Series, read func() *pmbus.Reading[T]) *pmbus.Reading[T] {
+	r := read()
+	if s.Err() != nil || r.Raw != 0 {
+		return r
+	}
+	if id := s.Byte(pmbus.MFR_ID); id != manufacturer {
+		s.Fail(pmbus.MFR_ID, drivers.Implausible, fmt.Errorf("%02x instead of %02x", id, manufacturer))
+	}
+	return read()
 }
 
 var _ fmt.Stringer = (*Dev)(nil)

@@ -64,7 +64,7 @@ func TestIdentify(t *testing.T) {
 		{"another maker", 0x41, 0x59, 0, 0, drivers.WrongDevice, ""},
 		{"sister", 0x4d, 0x54, 0, 0, drivers.WrongDevice, ""},
 		{"ones", 0xff, 0xff, 0xff, 0xff, drivers.Implausible, ""},
-		{"revision reads ones", 0x4d, 0x59, 0xff, 0xff, drivers.Implausible, ""},
+		{"no revision", 0x4d, 0x59, 0xff, 0xff, drivers.None, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bus := &i2ctest.Playback{DontPanic: true, Ops: []i2ctest.IO{
@@ -146,6 +146,42 @@ func TestSenseFaults(t *testing.T) {
 	}
 }
 
+// A channel that reads 0, as one that is off does and as a held bus does.
+func TestZeroIsConfirmed(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		with  func(s *sequencer)
+		want  physic.ElectricPotential
+		extra int // transfers
+		fault drivers.Fault
+	}{
+		{"ordinary", func(*sequencer) {}, 12034 * physic.MilliVolt, 0, drivers.None},
+		{"off", func(s *sequencer) { s.vout = 0 }, 0, 3 * 2, drivers.None},
+		{"held once", func(s *sequencer) { s.held, s.heldFor = readVout, 1 }, 12034 * physic.MilliVolt, 2, drivers.None},
+		{"held for good", func(s *sequencer) { s.held, s.heldFor = readVout, 100 }, 0, 0, drivers.Implausible},
+	} {
+		plain := fresh()
+		if _, err := device(t, plain).Sense(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s := fresh()
+		c.with(s)
+		m, err := device(t, s).Sense(t.Context())
+		if drivers.FaultOf(err) != c.fault {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if err != nil {
+			continue
+		}
+		if v := m.Channels[0].Voltage; v.Value != c.want || v.Fault != drivers.None || s.count != plain.count+c.extra {
+			t.Errorf("%s: %+v with %d transfers instead of %d", c.name, v, s.count, plain.count)
+		}
+	}
+}
+
+// readVout is where the first value of all is read: after PAGE and its read-back, STATUS_WORD and MFR_CHANNEL_CONFIG.
+const readVout = 5
+
 // The part needs 50 us from PAGE to the next access.
 func TestPageDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -207,6 +243,9 @@ type sequencer struct {
 	err        error
 	stuck      bool // PAGE does not change
 	float      bool // nobody drives the line
+	held       int  // from this transfer on, counted from 1, the line is held low
+	heldFor    int  // for so many
+	count      int  // transfers
 
 	inJob         bool
 	jobs, outside int
@@ -233,6 +272,7 @@ func (s *sequencer) Do(_ context.Context, job func(tx i2c.Bus) error) error {
 }
 
 func (s *sequencer) Tx(_ uint16, w, r []byte) error {
+	s.count++
 	if !s.inJob {
 		s.outside++
 	}
@@ -257,6 +297,9 @@ func (s *sequencer) Tx(_ uint16, w, r []byte) error {
 		if s.float {
 			r[i] = 0xff
 		}
+		if s.count >= s.held && s.count < s.held+s.heldFor {
+			r[i] = 0
+		}
 	}
 	return nil
 }
@@ -276,6 +319,8 @@ func (s *sequencer) value(at byte) uint16 {
 			return 0x7fff
 		}
 		return 0x11c6
+	case 0x99:
+		return 0x4d
 	case 0xe4:
 		return s.config[s.page]
 	default:

@@ -16,6 +16,9 @@ func Example() {
 		{Addr: 0x20, W: []byte{0x01}, R: []byte{0x00}},
 		{Addr: 0x20, W: []byte{0x03}, R: []byte{0xff}},
 		{Addr: 0x20, W: []byte{0x02}, R: []byte{0xf0}},
+		// All zeros and all ones could be the bus's own.
+		{Addr: 0x20, W: []byte{0x01}, R: []byte{0x00}},
+		{Addr: 0x20, W: []byte{0x03}, R: []byte{0xff}},
 	}}
 	d, err := pca9554.New(bus, pca9554.Opts{Name: "relays", Addr: 0x20, Part: pca9554.MAX7310})
 	if err != nil {

@@ -16,7 +16,6 @@ package pca9554
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"periph.io/x/conn/v3/i2c"
@@ -118,31 +117,21 @@ func (d *Dev) Identify(ctx context.Context) (drivers.Ident, error) {
 	return d.part.ident, nil
 }
 
-// Read gives all three words, or none. FF is a power-on value of latch and direction and thus legitimate there; with
-// the polarity at FF too it is a bus on which nobody drives the line.
+// Read gives all three words, or none, and looks twice at what a bus without the part could have given;
+// chip.Port.SureWords says at what.
 //
 // Polarity has the bits that differ from the part's own power-on value, so that 0 means undisturbed for every part:
 // a MAX7310 wakes with its upper four inputs inverted, and nobody here ever writes that register.
 func (d *Dev) Read(ctx context.Context) (chip.Words, error) {
-	var latch, direction, polarity byte
-	for _, r := range []struct {
-		reg byte
-		to  *byte
-	}{{outputPort, &latch}, {configuration, &direction}, {polarityInversion, &polarity}} {
-		v, err := d.port.Byte(ctx, "read", regName(r.reg), r.reg)
-		if err != nil {
-			return chip.Words{}, err
-		}
-		*r.to = v
+	var w chip.Words
+	value := func(reg byte, to *uint16) chip.Value[uint16] { return d.port.ByteValue(ctx, regName(reg), reg, to) }
+	err := d.port.SureWords(value(outputPort, &w.Latch), value(configuration, &w.Direction), value(polarityInversion, &w.Polarity))
+	if err != nil {
+		return chip.Words{}, err
 	}
-	if latch&direction&polarity == 0xff {
-		return chip.Words{}, d.port.Fail("read", "", drivers.Implausible, errors.New("all registers read ones"))
-	}
-	return chip.Words{
-		Latch:     uint16(latch),
-		Direction: absent | uint16(direction),
-		Polarity:  uint16(polarity ^ d.part.polarity),
-	}, nil
+	w.Direction |= absent
+	w.Polarity ^= uint16(d.part.polarity)
+	return w, nil
 }
 
 // ReadLatch gives the output port register alone.

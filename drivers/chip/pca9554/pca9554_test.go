@@ -49,28 +49,34 @@ func TestNewChecksOptions(t *testing.T) {
 	}
 }
 
+func reg(at, v byte) i2ctest.IO { return i2ctest.IO{Addr: 0x20, W: []byte{at}, R: []byte{v}} }
+
 func TestRead(t *testing.T) {
 	for _, c := range []struct {
 		name            string
 		part            Part
 		latch, dir, pol byte
+		again           []i2ctest.IO
 		want            chip.Words
 		fault           drivers.Fault
 	}{
-		{name: "power-on", part: PCA9554, latch: 0xff, dir: 0xff, pol: 0x00, want: chip.Words{Latch: 0x00ff, Direction: 0xffff, Polarity: 0}},
-		{name: "power-on of a MAX7310", part: MAX7310, latch: 0x00, dir: 0xff, pol: 0xf0, want: chip.Words{Latch: 0, Direction: 0xffff, Polarity: 0}},
+		{name: "power-on", part: PCA9554, latch: 0xff, dir: 0xff, pol: 0x00, again: []i2ctest.IO{reg(0x01, 0xff), reg(0x03, 0xff)}, want: chip.Words{Latch: 0x00ff, Direction: 0xffff, Polarity: 0}},
+		{name: "power-on of a MAX7310", part: MAX7310, latch: 0x00, dir: 0xff, pol: 0xf0, again: []i2ctest.IO{reg(0x01, 0), reg(0x03, 0xff)}, want: chip.Words{Latch: 0, Direction: 0xffff, Polarity: 0}},
 		{name: "six relays", part: TCA9554, latch: 0x2a, dir: 0xc0, pol: 0x00, want: chip.Words{Latch: 0x002a, Direction: 0xffc0, Polarity: 0}},
+		{name: "eight relays", part: TCA9554, latch: 0x2a, dir: 0, pol: 0, want: chip.Words{Latch: 0x002a, Direction: 0xff00}},
+		{name: "eight relays off", part: TCA9554, latch: 0, dir: 0, pol: 0, again: []i2ctest.IO{reg(0x01, 0), reg(0x03, 0)}, want: chip.Words{Direction: 0xff00}},
+		{name: "latch held once", part: TCA9554, latch: 0, dir: 0xc0, pol: 0, again: []i2ctest.IO{reg(0x01, 0x2a)}, want: chip.Words{Latch: 0x002a, Direction: 0xffc0}},
+		{name: "latch undriven once", part: TCA9554, latch: 0xff, dir: 0xc0, pol: 0, again: []i2ctest.IO{reg(0x01, 0x2a)}, want: chip.Words{Latch: 0x002a, Direction: 0xffc0}},
+		{name: "one thing and then the other", part: TCA9554, latch: 0, dir: 0xc0, pol: 0, again: []i2ctest.IO{reg(0x01, 0xff)}, fault: drivers.Implausible},
+		{name: "direction held once after a loss of supply", part: TCA9554, latch: 0xff, dir: 0, pol: 0, again: []i2ctest.IO{reg(0x01, 0xff), reg(0x03, 0xff)}, fault: drivers.Implausible},
 		{name: "disturbed polarity", part: PCA9554, latch: 0x2a, dir: 0xc0, pol: 0x10, want: chip.Words{Latch: 0x002a, Direction: 0xffc0, Polarity: 0x0010}},
 		{name: "polarity of a MAX7310 cleared by somebody", part: MAX7310, latch: 0x01, dir: 0xc0, pol: 0x00, want: chip.Words{Latch: 0x0001, Direction: 0xffc0, Polarity: 0x00f0}},
 		{name: "floating bus", part: PCA9554, latch: 0xff, dir: 0xff, pol: 0xff, fault: drivers.Implausible},
 		{name: "floating bus where a MAX7310 should be", part: MAX7310, latch: 0xff, dir: 0xff, pol: 0xff, fault: drivers.Implausible},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bus := &i2ctest.Playback{DontPanic: true, Ops: []i2ctest.IO{
-				{Addr: 0x20, W: []byte{0x01}, R: []byte{c.latch}},
-				{Addr: 0x20, W: []byte{0x03}, R: []byte{c.dir}},
-				{Addr: 0x20, W: []byte{0x02}, R: []byte{c.pol}},
-			}}
+			ops := []i2ctest.IO{reg(0x01, c.latch), reg(0x03, c.dir), reg(0x02, c.pol)}
+			bus := &i2ctest.Playback{DontPanic: true, Ops: append(ops, c.again...)}
 			got, err := device(t, bus, c.part).Read(t.Context())
 			if drivers.FaultOf(err) != c.fault || got != c.want {
 				t.Errorf("%+v, %v", got, err)
@@ -196,11 +202,15 @@ func FuzzWords(f *testing.F) {
 		if maxim {
 			part, woken = MAX7310, 0xf0
 		}
-		bus := &i2ctest.Playback{DontPanic: true, Ops: []i2ctest.IO{
-			{Addr: 0x20, W: []byte{0x01}, R: []byte{latch}},
-			{Addr: 0x20, W: []byte{0x03}, R: []byte{dir}},
-			{Addr: 0x20, W: []byte{0x02}, R: []byte{pol}},
-		}}
+		ops := []i2ctest.IO{reg(0x01, latch), reg(0x03, dir), reg(0x02, pol)}
+		doubtful := latch == 0 || latch == 0xff
+		if doubtful {
+			ops = append(ops, reg(0x01, latch))
+		}
+		if dir == 0xff || dir == 0 && doubtful {
+			ops = append(ops, reg(0x03, dir))
+		}
+		bus := &i2ctest.Playback{DontPanic: true, Ops: ops}
 		w, err := device(t, bus, part).Read(t.Context())
 		if latch == 0xff && dir == 0xff && pol == 0xff {
 			if !errors.Is(err, drivers.Implausible) || w != (chip.Words{}) {

@@ -16,6 +16,9 @@ func Example() {
 		{Addr: 0x20, W: []byte{0x02}, R: []byte{0xff, 0xff}},
 		{Addr: 0x20, W: []byte{0x06}, R: []byte{0xff, 0xff}},
 		{Addr: 0x20, W: []byte{0x04}, R: []byte{0x00, 0x00}},
+		// All ones could be a bus that nobody drives.
+		{Addr: 0x20, W: []byte{0x02}, R: []byte{0xff, 0xff}},
+		{Addr: 0x20, W: []byte{0x06}, R: []byte{0xff, 0xff}},
 	}}
 	d, err := tca9555.New(bus, tca9555.Opts{Name: "relays", Addr: 0x20})
 	if err != nil {

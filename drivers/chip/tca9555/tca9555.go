@@ -12,7 +12,6 @@ package tca9555
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"periph.io/x/conn/v3/i2c"
@@ -65,22 +64,18 @@ func (d *Dev) Identify(ctx context.Context) (drivers.Ident, error) {
 	return drivers.Ident{Manufacturer: "Texas Instruments", Part: "TCA9555"}, nil
 }
 
-// Read gives all three words, or none. FFFF is the power-on value of latch and direction and thus legitimate
-// there; with the polarity at FFFF too it is a bus on which nobody drives the line.
+// Read gives all three words, or none, and looks twice at what a bus without the part could have given;
+// chip.Port.SureWords says at what.
 func (d *Dev) Read(ctx context.Context) (chip.Words, error) {
 	var w chip.Words
-	for _, r := range []struct {
-		reg byte
-		to  *uint16
-	}{{outputPort0, &w.Latch}, {configurationPort0, &w.Direction}, {polarityInversionPort0, &w.Polarity}} {
-		v, err := d.port.WordLow(ctx, "read", regName(r.reg), r.reg)
-		if err != nil {
-			return chip.Words{}, err
-		}
-		*r.to = v
+	value := func(reg byte, to *uint16) chip.Value[uint16] {
+		return chip.Value[uint16]{Reg: regName(reg), Ones: 0xffff, To: to, Read: func() (uint16, error) {
+			return d.port.WordLow(ctx, "read", regName(reg), reg)
+		}}
 	}
-	if w.Latch&w.Direction&w.Polarity == 0xffff {
-		return chip.Words{}, d.port.Fail("read", "", drivers.Implausible, errors.New("all registers read ones"))
+	err := d.port.SureWords(value(outputPort0, &w.Latch), value(configurationPort0, &w.Direction), value(polarityInversionPort0, &w.Polarity))
+	if err != nil {
+		return chip.Words{}, err
 	}
 	return w, nil
 }

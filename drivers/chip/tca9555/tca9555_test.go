@@ -28,24 +28,29 @@ func TestNewChecksOptions(t *testing.T) {
 	}
 }
 
+func reg(at byte, r ...byte) i2ctest.IO { return i2ctest.IO{Addr: addr, W: []byte{at}, R: r} }
+
 func TestRead(t *testing.T) {
 	for _, c := range []struct {
 		name            string
 		latch, dir, pol []byte
+		again           []i2ctest.IO
 		want            chip.Words
 		fault           drivers.Fault
 	}{
-		{name: "power-on", latch: []byte{0xff, 0xff}, dir: []byte{0xff, 0xff}, pol: []byte{0, 0}, want: chip.Words{Latch: 0xffff, Direction: 0xffff, Polarity: 0}},
+		{name: "power-on", latch: []byte{0xff, 0xff}, dir: []byte{0xff, 0xff}, pol: []byte{0, 0}, again: []i2ctest.IO{reg(0x02, 0xff, 0xff), reg(0x06, 0xff, 0xff)}, want: chip.Words{Latch: 0xffff, Direction: 0xffff, Polarity: 0}},
 		{name: "port 0 is the low byte", latch: []byte{0x3f, 0x80}, dir: []byte{0x00, 0xff}, pol: []byte{0, 0}, want: chip.Words{Latch: 0x803f, Direction: 0xff00, Polarity: 0}},
-		{name: "disturbed polarity", latch: []byte{0, 0}, dir: []byte{0, 0xff}, pol: []byte{0x10, 0}, want: chip.Words{Latch: 0, Direction: 0xff00, Polarity: 0x0010}},
+		{name: "disturbed polarity", latch: []byte{0, 1}, dir: []byte{0, 0xff}, pol: []byte{0x10, 0}, want: chip.Words{Latch: 0x0100, Direction: 0xff00, Polarity: 0x0010}},
+		{name: "all pins low", latch: []byte{0, 0}, dir: []byte{0, 0xff}, pol: []byte{0, 0}, again: []i2ctest.IO{reg(0x02, 0, 0)}, want: chip.Words{Direction: 0xff00}},
+		{name: "latch held once", latch: []byte{0, 0}, dir: []byte{0, 0xff}, pol: []byte{0, 0}, again: []i2ctest.IO{reg(0x02, 0x3f, 0x80)}, want: chip.Words{Latch: 0x803f, Direction: 0xff00}},
+		{name: "latch undriven once", latch: []byte{0xff, 0xff}, dir: []byte{0, 0xff}, pol: []byte{0, 0}, again: []i2ctest.IO{reg(0x02, 0x3f, 0x80)}, want: chip.Words{Latch: 0x803f, Direction: 0xff00}},
+		{name: "one thing and then the other", latch: []byte{0, 0}, dir: []byte{0, 0xff}, pol: []byte{0, 0}, again: []i2ctest.IO{reg(0x02, 0xff, 0xff)}, fault: drivers.Implausible},
+		{name: "direction undriven once", latch: []byte{0x3f, 0x80}, dir: []byte{0xff, 0xff}, pol: []byte{0, 0}, again: []i2ctest.IO{reg(0x06, 0, 0xff)}, want: chip.Words{Latch: 0x803f, Direction: 0xff00}},
 		{name: "floating bus", latch: []byte{0xff, 0xff}, dir: []byte{0xff, 0xff}, pol: []byte{0xff, 0xff}, fault: drivers.Implausible},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bus := &i2ctest.Playback{DontPanic: true, Ops: []i2ctest.IO{
-				{Addr: addr, W: []byte{0x02}, R: c.latch},
-				{Addr: addr, W: []byte{0x06}, R: c.dir},
-				{Addr: addr, W: []byte{0x04}, R: c.pol},
-			}}
+			ops := []i2ctest.IO{reg(0x02, c.latch...), reg(0x06, c.dir...), reg(0x04, c.pol...)}
+			bus := &i2ctest.Playback{DontPanic: true, Ops: append(ops, c.again...)}
 			got, err := device(t, bus).Read(t.Context())
 			if drivers.FaultOf(err) != c.fault || got != c.want {
 				t.Errorf("%+v, %v", got, err)

@@ -78,12 +78,19 @@ func TestAgainstTheSimulator(t *testing.T) {
 		sim.SetCelsius(3, 100)
 		sim.Reset()
 		time.Sleep(tmp421.Conversion)
+		if m, err := d.Sense(t.Context()); !errors.Is(err, drivers.Restarted) {
+			t.Errorf("another range than before: %+v, %v", m, err)
+		}
+		if err := d.Configure(t.Context()); err != nil {
+			t.Error(err)
+		}
 		expect("after a brown-out", 25, -25, 61, 100)
 
-		bus.Inject(drivertest.Fault{Kind: drivertest.FaultOnes, Times: 1})
+		floating := bus.Inject(drivertest.Fault{Kind: drivertest.FaultOnes})
 		if m, err := d.Sense(t.Context()); !errors.Is(err, drivers.Implausible) {
 			t.Errorf("floating bus: %+v, %v", m, err)
 		}
+		floating.Clear()
 		bus.Inject(drivertest.Fault{Kind: drivertest.FaultTimeout, Times: 1})
 		if m, err := d.Sense(t.Context()); !errors.Is(err, drivers.Timeout) {
 			t.Errorf("held clock: %+v, %v", m, err)

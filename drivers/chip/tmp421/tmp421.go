@@ -10,6 +10,7 @@ package tmp421
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"periph.io/x/conn/v3/i2c"
@@ -66,10 +67,14 @@ type Opts struct {
 	Remotes int // how many remote diodes the part has: 1 TMP421, 2 TMP422, 3 TMP423
 }
 
-// Dev is one sensor.
+// Dev is one sensor. It remembers that the part was seen in the extended range: a CONFIGURATION 1 that a held bus makes
+// 00 would else be the standard range, and every temperature 64 degrees too high. And it remembers since when a
+// temperature has read 0.
 type Dev struct {
 	port    chip.Port
 	remotes int
+	wide    atomic.Bool
+	zero    [1 + MaxRemotes]chip.Run
 }
 
 // New checks the options and touches nothing.
@@ -81,7 +86,7 @@ func New(bus i2c.Bus, o Opts) (*Dev, error) {
 	if o.Remotes < 1 || o.Remotes > MaxRemotes {
 		return nil, fmt.Errorf("%s: %d remote diodes, the parts have 1 to %d", port, o.Remotes, MaxRemotes)
 	}
-	return &Dev{port, o.Remotes}, nil
+	return &Dev{port: port, remotes: o.Remotes}, nil
 }
 
 // String names the device as its errors do.
@@ -91,7 +96,7 @@ func (d *Dev) String() string { return d.port.String() }
 type Channel struct {
 	Temperature physic.Temperature // means nothing where Fault is not drivers.None
 	Raw         uint16             // both bytes as read
-	Fault       drivers.Fault      // Implausible: open diode, conversion not valid, out of range
+	Fault       drivers.Fault      // Implausible: open diode, conversion not valid, out of range. Settling: see Sense
 }
 
 // Measurement is one sample of every diode.
@@ -125,6 +130,9 @@ func (d *Dev) Configure(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if s.reg == configuration1 {
+			d.wide.Store(got&extended != 0)
+		}
 		if got&s.mask == s.value {
 			continue
 		}
@@ -141,53 +149,74 @@ func (d *Dev) Configure(ctx context.Context) error {
 	return nil
 }
 
-// Sense reads all diodes. drivers.Restarted: the part is not as Configure leaves it, Configure it.
+// Sense reads all diodes. drivers.Restarted: the part is not as Configure leaves it, or no longer in the extended range,
+// Configure it.
 //
 // A diode that cannot be measured has a Fault and does not hide the others; an error of the bus hides all. All ones,
-// which no channel can give, is an error of the bus. A code of 0000, the power-on value, is read a second time.
+// which no channel can give, is an error of the bus. A code of 0000 is 0 degrees, and what a held bus gives: the channel
+// enables, which are read last and are neither 00 nor FF, vouch for the codes before them, and it is read a second time.
+// And it is what a register holds until its first conversion, of which no setting tells: the channel is Settling until
+// it has read so for longer than that takes.
 func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
-	var config1 byte
-	for i, s := range d.settings() {
-		got, err := d.register(ctx, s.reg)
-		if err != nil {
-			return Measurement{}, err
-		}
-		if got&s.mask != s.value {
-			return Measurement{}, d.differs(s, got, drivers.Restarted)
-		}
-		if i == 0 {
-			config1 = got
-		}
+	codes := make([]uint16, 1+d.remotes) // the part's own diode first
+	var values []chip.Value[uint16]
+	for n := range codes {
+		reg := localTemperature + byte(n)
+		values = append(values, d.port.WordValue(ctx, regName(reg), reg, &codes[n]))
 	}
-	var all []Channel
-	for n := range 1 + d.remotes {
-		c, err := d.channel(ctx, n, config1&extended != 0)
-		if err != nil {
-			return Measurement{}, err
+	var config1 byte
+	configured := func() (err error) { config1, err = d.configured(ctx); return err }
+	err := chip.Sure(d.port, configured, values...)
+	zero := d.zeros(codes, err)
+	if err != nil {
+		return Measurement{}, err
+	}
+	d.wide.Store(config1&extended != 0)
+	all := make([]Channel, len(codes))
+	for n, code := range codes {
+		if code == 0xffff {
+			return Measurement{}, d.port.Ones("read", values[n].Reg)
 		}
-		all = append(all, c)
+		t, ok := Temperature(code, config1&extended != 0)
+		switch {
+		case !ok:
+			all[n] = Channel{Raw: code, Fault: drivers.Implausible}
+		case code == 0 && zero[n] < Conversion:
+			all[n] = Channel{Raw: code, Fault: drivers.Settling}
+		default:
+			all[n] = Channel{Temperature: t, Raw: code}
+		}
 	}
 	return Measurement{Local: all[0], Remote: all[1:]}, nil
 }
 
-// channel reads diode n; 0 is the part's own.
-func (d *Dev) channel(ctx context.Context, n int, wide bool) (Channel, error) {
-	reg := localTemperature + byte(n)
-	code, err := d.port.Word(ctx, "read", regName(reg), reg)
-	if err == nil && code == 0 {
-		code, err = d.port.Word(ctx, "read", regName(reg), reg)
+// zeros tells for how long each channel has read 0.
+func (d *Dev) zeros(codes []uint16, err error) []time.Duration {
+	out := make([]time.Duration, len(codes))
+	for n, code := range codes {
+		out[n] = d.zero[n].For(err == nil && code == 0)
 	}
-	if err != nil {
-		return Channel{}, err
+	return out
+}
+
+// configured compares the settings with what Configure leaves and gives CONFIGURATION 1.
+func (d *Dev) configured(ctx context.Context) (config1 byte, err error) {
+	for _, s := range d.settings() {
+		got, err := d.register(ctx, s.reg)
+		if err != nil {
+			return 0, err
+		}
+		if got&s.mask != s.value {
+			return 0, d.differs(s, got, drivers.Restarted)
+		}
+		if s.reg == configuration1 {
+			config1 = got
+			if d.wide.Load() && got&extended == 0 {
+				return 0, d.port.Fail("read", regName(s.reg), drivers.Restarted, fmt.Errorf("%02x: no longer in the extended range", got))
+			}
+		}
 	}
-	if code == 0xffff {
-		return Channel{}, d.port.Ones("read", regName(reg))
-	}
-	t, ok := Temperature(code, wide)
-	if !ok {
-		return Channel{Raw: code, Fault: drivers.Implausible}, nil
-	}
-	return Channel{Temperature: t, Raw: code}, nil
+	return config1, nil
 }
 
 // Temperature converts both bytes of a temperature, high byte first. wide says that the part is set to the extended

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/i2c/i2ctest"
@@ -113,44 +115,70 @@ func TestSense(t *testing.T) {
 	}{
 		{
 			name: "one remote diode", remotes: 1,
-			ops:  []i2ctest.IO{reg(0x09, 0x00), reg(0x0a, 0x1c), reg(0x00, 0x19, 0x00), reg(0x01, 0x3c, 0x80)},
+			ops:  []i2ctest.IO{reg(0x00, 0x19, 0x00), reg(0x01, 0x3c, 0x80), reg(0x09, 0x00), reg(0x0a, 0x1c)},
 			want: Measurement{Local: good(25, 0x1900), Remote: []Channel{good(60.5, 0x3c80)}},
 		},
 		{
 			name: "three remote diodes", remotes: 3,
 			ops: []i2ctest.IO{
-				reg(0x09, 0x00), reg(0x0a, 0x7c), reg(0x00, 0x19, 0x00), reg(0x01, 0xe7, 0x00), reg(0x02, 0x3c, 0x80), reg(0x03, 0x7f, 0xf0),
+				reg(0x00, 0x19, 0x00), reg(0x01, 0xe7, 0x00), reg(0x02, 0x3c, 0x80), reg(0x03, 0x7f, 0xf0), reg(0x09, 0x00), reg(0x0a, 0x7c),
 			},
 			want: Measurement{Local: good(25, 0x1900), Remote: []Channel{good(-25, 0xe700), good(60.5, 0x3c80), good(127.9375, 0x7ff0)}},
 		},
 		{
 			name: "extended range", remotes: 1,
-			ops:  []i2ctest.IO{reg(0x09, 0x04), reg(0x0a, 0x1c), reg(0x00, 0x59, 0x00), reg(0x01, 0xd6, 0x00)},
+			ops:  []i2ctest.IO{reg(0x00, 0x59, 0x00), reg(0x01, 0xd6, 0x00), reg(0x09, 0x04), reg(0x0a, 0x1c)},
 			want: Measurement{Local: good(25, 0x5900), Remote: []Channel{good(150, 0xd600)}},
 		},
 		{
 			name: "an open diode leaves the others", remotes: 2,
-			ops:  []i2ctest.IO{reg(0x09, 0x00), reg(0x0a, 0x3c), reg(0x00, 0x19, 0x00), reg(0x01, 0x00, 0x01), reg(0x02, 0x3c, 0x80)},
+			ops:  []i2ctest.IO{reg(0x00, 0x19, 0x00), reg(0x01, 0x00, 0x01), reg(0x02, 0x3c, 0x80), reg(0x09, 0x00), reg(0x0a, 0x3c)},
 			want: Measurement{Local: good(25, 0x1900), Remote: []Channel{bad(0x0001), good(60.5, 0x3c80)}},
 		},
 		{
 			name: "a conversion that is not valid", remotes: 1,
-			ops:  []i2ctest.IO{reg(0x09, 0x00), reg(0x0a, 0x1c), reg(0x00, 0x19, 0x02), reg(0x01, 0x3c, 0x80)},
+			ops:  []i2ctest.IO{reg(0x00, 0x19, 0x02), reg(0x01, 0x3c, 0x80), reg(0x09, 0x00), reg(0x0a, 0x1c)},
 			want: Measurement{Local: bad(0x1902), Remote: []Channel{good(60.5, 0x3c80)}},
 		},
 		{
 			name: "zero is read twice", remotes: 1,
-			ops:  []i2ctest.IO{reg(0x09, 0x00), reg(0x0a, 0x1c), reg(0x00, 0, 0), reg(0x00, 0x19, 0x00), reg(0x01, 0, 0), reg(0x01, 0, 0)},
-			want: Measurement{Local: good(25, 0x1900), Remote: []Channel{good(0, 0)}},
+			ops:  []i2ctest.IO{reg(0x00, 0, 0), reg(0x01, 0, 0), reg(0x09, 0x00), reg(0x0a, 0x1c), reg(0x00, 0x19, 0x00), reg(0x01, 0, 0)},
+			want: Measurement{Local: good(25, 0x1900), Remote: []Channel{{Fault: drivers.Settling}}},
 		},
-		{name: "shut down", remotes: 1, ops: []i2ctest.IO{reg(0x09, 0x40)}, fault: drivers.Restarted},
-		{name: "a channel is off", remotes: 2, ops: []i2ctest.IO{reg(0x09, 0x00), reg(0x0a, 0x1c)}, fault: drivers.Restarted},
-		{name: "nobody there", remotes: 1, ops: []i2ctest.IO{reg(0x09, 0xff)}, fault: drivers.Implausible},
-		{name: "gone after the first register", remotes: 1, ops: []i2ctest.IO{reg(0x09, 0x00), reg(0x0a, 0xff)}, fault: drivers.Implausible},
 		{
-			name: "gone between two diodes", remotes: 1,
-			ops:   []i2ctest.IO{reg(0x09, 0x00), reg(0x0a, 0x1c), reg(0x00, 0x19, 0x00), reg(0x01, 0xff, 0xff)},
+			name: "undriven once", remotes: 1,
+			ops:  []i2ctest.IO{reg(0x00, 0x19, 0x00), reg(0x01, 0xff, 0xff), reg(0x09, 0x00), reg(0x0a, 0x1c), reg(0x01, 0x3c, 0x80)},
+			want: Measurement{Local: good(25, 0x1900), Remote: []Channel{good(60.5, 0x3c80)}},
+		},
+		{
+			name: "undriven twice", remotes: 1,
+			ops:   []i2ctest.IO{reg(0x00, 0x19, 0x00), reg(0x01, 0xff, 0xff), reg(0x09, 0x00), reg(0x0a, 0x1c), reg(0x01, 0xff, 0xff)},
 			fault: drivers.Implausible,
+		},
+		{
+			name: "zero, then ones", remotes: 1,
+			ops:   []i2ctest.IO{reg(0x00, 0x19, 0x00), reg(0x01, 0, 0), reg(0x09, 0x00), reg(0x0a, 0x1c), reg(0x01, 0xff, 0xff)},
+			fault: drivers.Implausible,
+		},
+		{
+			name: "held for good", remotes: 1,
+			ops: []i2ctest.IO{reg(0x00, 0, 0), reg(0x01, 0, 0), reg(0x09, 0), reg(0x0a, 0)}, fault: drivers.Restarted,
+		},
+		{
+			name: "shut down", remotes: 1,
+			ops: []i2ctest.IO{reg(0x00, 0x19, 0x00), reg(0x01, 0x3c, 0x80), reg(0x09, 0x40)}, fault: drivers.Restarted,
+		},
+		{
+			name: "a channel is off", remotes: 2, fault: drivers.Restarted,
+			ops: []i2ctest.IO{reg(0x00, 0x19, 0x00), reg(0x01, 0x3c, 0x80), reg(0x02, 0, 0), reg(0x09, 0x00), reg(0x0a, 0x1c)},
+		},
+		{
+			name: "nobody there", remotes: 1, fault: drivers.Implausible,
+			ops: []i2ctest.IO{reg(0x00, 0xff, 0xff), reg(0x01, 0xff, 0xff), reg(0x09, 0xff)},
+		},
+		{
+			name: "gone for the last register", remotes: 1, fault: drivers.Implausible,
+			ops: []i2ctest.IO{reg(0x00, 0x19, 0x00), reg(0x01, 0x3c, 0x80), reg(0x09, 0x00), reg(0x0a, 0xff)},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -166,6 +194,64 @@ func TestSense(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A register reads 0 until its first conversion, and at 0 degrees: then for longer.
+func TestZeroIsBelievedWhenItLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sensor{config: [2]byte{0x00, 0x1c}} // whose temperatures are 0
+		d := device(t, s, 1)
+		for i, c := range []struct {
+			wait  time.Duration
+			err   error // of the bus
+			fault drivers.Fault
+		}{
+			{0, nil, drivers.Settling},
+			{Conversion - 1, nil, drivers.Settling},
+			{1, nil, drivers.None},
+			{time.Second, drivers.NoAnswer, drivers.NoAnswer}, // its supply is gone
+			{time.Second, nil, drivers.Settling},
+			{Conversion, nil, drivers.None},
+		} {
+			time.Sleep(c.wait)
+			s.err = c.err
+			m, err := d.Sense(t.Context())
+			switch {
+			case c.err != nil:
+				if drivers.FaultOf(err) != c.fault {
+					t.Errorf("sample %d: %v", i, err)
+				}
+			case err != nil || m.Local.Fault != c.fault || m.Remote[0].Fault != c.fault || c.fault == drivers.None && m.Local.Temperature != physic.ZeroCelsius:
+				t.Errorf("sample %d: %+v, %v", i, m, err)
+			}
+		}
+	})
+}
+
+// In the extended range a configuration of 00 is either a loss of supply or a held bus, and never 64 degrees more.
+func TestExtendedRangeIsRemembered(t *testing.T) {
+	sample := func(config byte) []i2ctest.IO {
+		return []i2ctest.IO{reg(0x00, 0x59, 0x00), reg(0x01, 0x59, 0x00), reg(0x09, config), reg(0x0a, 0x1c)}
+	}
+	ops := append(sample(0x04), sample(0x00)[:3]...)
+	ops = append(ops, sample(0x04)...)
+	ops = append(ops, reg(0x09, 0x00), reg(0x0a, 0x1c)) // Configure
+	bus := &i2ctest.Playback{DontPanic: true, Ops: append(ops, sample(0x00)...)}
+	d := device(t, bus, 1)
+	for i, want := range []float64{25, 0, 25, 89} {
+		if i == 3 {
+			if err := d.Configure(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m, err := d.Sense(t.Context())
+		if (want == 0) != errors.Is(err, drivers.Restarted) || err == nil && m.Local.Temperature.Celsius() != want {
+			t.Errorf("sample %d: %+v, %v", i, m, err)
+		}
+	}
+	if err := bus.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -263,6 +349,10 @@ func (s *sensor) SetSpeed(physic.Frequency) error { return nil }
 func (s *sensor) Tx(_ uint16, w, r []byte) error {
 	if s.err != nil {
 		return s.err
+	}
+	if len(r) == 2 {
+		clear(r)
+		return nil
 	}
 	at := map[byte]*byte{0x09: &s.config[0], 0x0a: &s.config[1], 0xfe: &s.id[0], 0xff: &s.id[1]}[w[0]]
 	if len(r) > 0 {

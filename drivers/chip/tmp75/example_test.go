@@ -13,8 +13,8 @@ func Example() {
 	bus := &i2ctest.Playback{Ops: []i2ctest.IO{
 		{Addr: 0x48, W: []byte{0x01, 0x60}}, // 12 bits
 		{Addr: 0x48, W: []byte{0x01}, R: []byte{0x60}},
-		{Addr: 0x48, W: []byte{0x01}, R: []byte{0x60}},
 		{Addr: 0x48, W: []byte{0x00}, R: []byte{0x19, 0x00}},
+		{Addr: 0x48, W: []byte{0x01}, R: []byte{0x60}},
 	}}
 	d, err := tmp75.New(bus, tmp75.Opts{Name: "inlet", Addr: 0x48})
 	if err != nil {

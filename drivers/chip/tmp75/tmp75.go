@@ -2,7 +2,8 @@
 // (SBOS854) at their full resolution of 12 bits, 0.0625 degrees Celsius, -55 to +125.
 //
 // The classic parts have no identification register and wake at 9 bits. A sensor that lost its supply for a moment
-// therefore goes on answering, but coarsely: Sense looks at the configuration first and says drivers.Restarted.
+// therefore goes on answering, but coarsely: Sense looks at the configuration with every sample and says
+// drivers.Restarted.
 // Older LM75 parts convert 9 bits only and are not for this package. The alert pin is not used.
 package tmp75
 
@@ -104,19 +105,15 @@ func (d *Dev) Configure(ctx context.Context) error {
 	return d.configured(ctx, drivers.Mismatch)
 }
 
-// Sense reads the temperature. drivers.Restarted: the configuration is not the one Configure writes.
+// Sense reads the temperature and then the configuration, which is neither 00 nor FF and so vouches for the code before
+// it. drivers.Restarted: the configuration is not the one Configure writes.
 //
 // FFFF (-1/256 degree to a careless reader) and every code with a bit set in the low nibble are no 12-bit sample.
-// Exactly 0000 is legitimate but is also what a held bus gives, so it is read a second time.
+// Exactly 0000 is legitimate but is also what a held bus gives: it is read a second time.
 func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
-	if err := d.configured(ctx, drivers.Restarted); err != nil {
-		return Measurement{}, err
-	}
-	code, err := d.word(ctx, "read", temperature)
-	if err == nil && code == 0 {
-		code, err = d.word(ctx, "read", temperature)
-	}
-	if err != nil {
+	var code uint16
+	configured := func() error { return d.configured(ctx, drivers.Restarted) }
+	if err := chip.Sure(d.port, configured, d.port.WordValue(ctx, regName(temperature), temperature, &code)); err != nil {
 		return Measurement{}, err
 	}
 	t, ok := Temperature(code)

@@ -61,14 +61,19 @@ func TestSense(t *testing.T) {
 		want  float64
 		fault drivers.Fault
 	}{
-		{"warm", []i2ctest.IO{config(0x60), temp(0x3c, 0x80)}, 60.5, drivers.None},
-		{"one-shot bit reads 1 on some parts", []i2ctest.IO{config(0xe0), temp(0xe7, 0x00)}, -25, drivers.None},
-		{"zero twice", []i2ctest.IO{config(0x60), temp(0, 0), temp(0, 0)}, 0, drivers.None},
-		{"zero once", []i2ctest.IO{config(0x60), temp(0, 0), temp(0x19, 0)}, 25, drivers.None},
-		{"back at 9 bits", []i2ctest.IO{config(0x00)}, 0, drivers.Restarted},
-		{"shut down", []i2ctest.IO{config(0x61)}, 0, drivers.Restarted},
-		{"nobody there", []i2ctest.IO{config(0xff)}, 0, drivers.Implausible},
-		{"gone in between", []i2ctest.IO{config(0x60), temp(0xff, 0xff)}, 0, drivers.Implausible},
+		{"warm", []i2ctest.IO{temp(0x3c, 0x80), config(0x60)}, 60.5, drivers.None},
+		{"one-shot bit reads 1 on some parts", []i2ctest.IO{temp(0xe7, 0x00), config(0xe0)}, -25, drivers.None},
+		{"zero twice", []i2ctest.IO{temp(0, 0), config(0x60), temp(0, 0)}, 0, drivers.None},
+		{"zero once", []i2ctest.IO{temp(0, 0), config(0x60), temp(0x19, 0)}, 25, drivers.None},
+		{"ones once", []i2ctest.IO{temp(0xff, 0xff), config(0x60), temp(0x19, 0)}, 25, drivers.None},
+		{"ones twice", []i2ctest.IO{temp(0xff, 0xff), config(0x60), temp(0xff, 0xff)}, 0, drivers.Implausible},
+		{"zero, then ones", []i2ctest.IO{temp(0, 0), config(0x60), temp(0xff, 0xff)}, 0, drivers.Implausible},
+		{"held from the beginning", []i2ctest.IO{temp(0, 0), config(0x00)}, 0, drivers.Restarted},
+		{"back at 9 bits", []i2ctest.IO{temp(0x19, 0), config(0x00)}, 0, drivers.Restarted},
+		{"shut down", []i2ctest.IO{temp(0x19, 0), config(0x61)}, 0, drivers.Restarted},
+		{"nobody there", []i2ctest.IO{temp(0xff, 0xff), config(0xff)}, 0, drivers.Implausible},
+		{"gone in between", []i2ctest.IO{temp(0x19, 0), config(0xff)}, 0, drivers.Implausible},
+		{"a bit below the twelfth", []i2ctest.IO{temp(0x19, 0x01), config(0x60)}, 0, drivers.Implausible},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bus := &i2ctest.Playback{DontPanic: true, Ops: c.ops}
