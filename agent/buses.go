@@ -26,13 +26,51 @@ func (a *Agent) openBuses(ctx context.Context) error {
 		if err == nil {
 			t = late.bus
 		}
-		b := i2cbus.New(t, i2cbus.Opts{Refuse: refuse, OnChange: func(hung bool, since time.Time) { a.busChanged(c.Name, hung, since) }})
+		b := i2cbus.New(t, i2cbus.Opts{
+			Refuse: refuse, Recover: a.recovery(c, late),
+			OnChange: func(hung bool, since time.Time) { a.busChanged(c.Name, hung, since) },
+			OnBad:    func(bad bool, since time.Time) { a.busBad(c.Name, bad, since) },
+		})
 		a.buses[c.Name] = b
 		if a.world.Opened != nil && err == nil {
 			a.world.Opened(b)
 		}
 	}
 	return nil
+}
+
+// recovery is what may be tried when a part holds the bus; nil: nothing.
+func (a *Agent) recovery(c config.Bus, late *lateBus) func(context.Context) error {
+	if a.world.Recover == nil || c.SCLLine == "" && !c.AdapterReset {
+		return nil
+	}
+	return func(ctx context.Context) error {
+		if late.bus == nil { // not open: there is nothing to free. The owner has the bus in hand and calls nothing else
+			return nil
+		}
+		f := a.world.Recover(c, late.bus)
+		if f == nil {
+			return nil
+		}
+		err := f(ctx)
+		e := rack.Event{Kind: rack.EventBusRecovery, Severity: rack.Warn, At: time.Now(), Device: c.Name, Text: "bus " + c.Name + ": a recovery was tried"}
+		if err != nil {
+			e.Severity, e.Reason, e.Text = rack.Error, err.Error(), e.Text+" and failed: "+err.Error()
+		}
+		a.out.event(e)
+		return err
+	}
+}
+
+// busBad tells of a bus on which nothing gets through, and of its return.
+func (a *Agent) busBad(name string, bad bool, since time.Time) {
+	e := rack.Event{Kind: rack.EventBusBack, Severity: rack.Info, At: time.Now(), Device: name, Text: "bus " + name + " works again"}
+	if bad {
+		e.Kind, e.Severity, e.Reason = rack.EventBusBad, rack.Error, drivers.BusFenced.String()
+		e.Text = "bus " + name + " is bad: a part holds its lines, or its adapter fails; it is tried again from time to time"
+	}
+	a.out.event(e)
+	a.out.alarm(rack.Alarm{Key: "busbad." + name, Since: since, Severity: rack.Error, Text: e.Text, Cleared: !bad})
 }
 
 func (a *Agent) busChanged(name string, hung bool, since time.Time) {

@@ -185,6 +185,7 @@ type Status struct {
 	Buses     []BusStatus    `json:"buses"`
 	Devices   []DeviceStatus `json:"devices"`
 	Outlets   []OutletStatus `json:"outlets"`
+	Sensors   []SensorStatus `json:"sensors,omitempty"`
 	Alarms    []rack.Alarm   `json:"alarms"`
 }
 
@@ -193,6 +194,16 @@ type BusStatus struct {
 	Name  string `json:"name"`
 	Error string `json:"error,omitempty"`
 	HungS *int   `json:"hung_s,omitempty"`
+	BadS  *int   `json:"bad_s,omitempty"` // so long nothing has got through
+}
+
+// SensorStatus is one value of a sensor as known now; null: there is none, for the reason.
+type SensorStatus struct {
+	Point string   `json:"point"` // inlet.temp_c.1
+	Label string   `json:"label,omitempty"`
+	Value *float64 `json:"value"`
+	Unit  string   `json:"unit"`
+	Why   string   `json:"why,omitempty"`
 }
 
 // DeviceStatus is the health of one device.
@@ -229,17 +240,49 @@ func (a *Agent) Status() Status {
 	}
 	for _, b := range a.conf.Buses {
 		bs := BusStatus{Name: b.Name, Error: a.whyClosed(b.Name)}
-		if since := a.buses[b.Name].Stats().HungSince; !since.IsZero() {
-			s := int(time.Since(since).Seconds())
-			bs.HungS = &s
-		}
+		stats := a.buses[b.Name].Stats()
+		bs.HungS, bs.BadS = secondsSince(stats.HungSince), secondsSince(stats.BadSince)
 		st.Buses = append(st.Buses, bs)
 	}
 	for _, d := range a.poller.Stats() {
 		st.Devices = append(st.Devices, DeviceStatus{Name: d.Name, State: string(d.State), Reason: d.Reason})
 	}
-	st.Outlets = a.outletStatus()
+	st.Outlets, st.Sensors = a.outletStatus(), a.sensorStatus()
 	return st
+}
+
+// secondsSince is nil for the zero time.
+func secondsSince(t time.Time) *int {
+	if t.IsZero() {
+		return nil
+	}
+	s := int(time.Since(t).Seconds())
+	return &s
+}
+
+// sensorStatus lists what the sensors of the configuration say now, in its order.
+func (a *Agent) sensorStatus() []SensorStatus {
+	sensors := make(map[string]bool)
+	for _, s := range a.conf.Sensors {
+		sensors[s.Name] = true
+	}
+	var out []SensorStatus
+	for _, d := range a.inv.Devices {
+		if !sensors[d.Name] {
+			continue
+		}
+		for _, p := range d.Points {
+			r, _ := a.poller.Latest(p.Point)
+			s := SensorStatus{Point: p.String(), Label: p.Meaning.Label, Unit: wire.Unit(p.Quantity)}
+			if r.Quality == rack.QualityOK {
+				s.Value = &r.Value
+			} else {
+				s.Why = string(r.Quality) + ", " + r.Reason
+			}
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 func (a *Agent) outletStatus() []OutletStatus {

@@ -87,6 +87,11 @@ func (n *numbers) buses(g gauge) {
 		g(float64(s.Transfers), `rackagent_bus_transfers_total{bus=%q}`, name)
 		g(s.Busy.Seconds(), `rackagent_bus_busy_seconds_total{bus=%q}`, name)
 		g(boolean(!s.HungSince.IsZero()), `rackagent_bus_hung{bus=%q}`, name)
+		g(boolean(!s.BadSince.IsZero()), `rackagent_bus_bad{bus=%q}`, name)
+		g(float64(s.Bad), `rackagent_bus_bad_total{bus=%q}`, name)
+		g(s.Fenced.Seconds(), `rackagent_bus_fenced_seconds_total{bus=%q}`, name)
+		g(float64(s.Recoveries), `rackagent_bus_recoveries_total{bus=%q}`, name)
+		g(float64(s.Recovered), `rackagent_bus_recovered_total{bus=%q}`, name)
 		g(boolean(n.a.whyClosed(name) == ""), `rackagent_bus_open{bus=%q}`, name)
 		for fault, count := range s.Errors {
 			g(float64(count), `rackagent_bus_errors_total{bus=%q,fault=%q}`, name, fault)

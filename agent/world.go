@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"io/fs"
 	"log/slog"
 	"net"
 
@@ -20,6 +21,10 @@ type World struct {
 	Opened func(b *i2cbus.Bus)
 	// Owned tells which addresses of a bus a kernel driver holds; nil: none.
 	Owned func(b config.Bus) (map[uint16]string, error)
+	// Recover gives what may be tried when a part holds a bus, for the transport that Bus gave; nil, or a nil result: nothing.
+	Recover func(b config.Bus, t i2cbus.Transport) func(context.Context) error
+	// Sysfs is what Linux mounts at /sys; nil: there is none.
+	Sysfs fs.FS
 	// Line and Counter take a GPIO line for reading, by name; nil: there are none. Nothing drives a line.
 	Line    func(name string) (inventory.Line, error)
 	Counter func(name string) (inventory.Counter, error)

@@ -177,6 +177,15 @@ func (k *checker) bus(at string, b Bus) {
 	case adapter && isNumber(b.Adapter):
 		k.errorf(at+".adapter", hint, moves, quote(b.Adapter))
 	}
+	scl, sda := k.written(at+".scl_line", b.SCLLine), k.written(at+".sda_line", b.SDALine)
+	switch {
+	case scl && !sda:
+		k.errorf(at+".scl_line", "clocks need both lines", "there is no sda_line")
+	case sda && !scl:
+		k.errorf(at+".sda_line", "clocks need both lines", "there is no scl_line")
+	case scl && b.SCLLine == b.SDALine:
+		k.errorf(at+".sda_line", "", "%s is also the scl_line", quote(b.SDALine))
+	}
 }
 
 func isNumber(s string) bool { return strings.Trim(s, "0123456789 ") == "" }

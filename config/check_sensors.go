@@ -222,6 +222,10 @@ func (k *checker) inputs(at string, s Sensor, part Part) {
 		here := index(at+".inputs", i)
 		switch {
 		case !k.given(here+".input", in.Input == 0):
+		case part.Kind == PartKernel: // several kinds of channels have the same numbers
+			if in.Input < 0 || in.Input > part.Inputs || in.Input == 0 && in.Measure != "volts" {
+				k.errorf(here+".input", "", "%s has inputs 1 to %d, and in0 for volts", s.Part, part.Inputs)
+			}
 		case in.Input < 1 || in.Input > part.Inputs:
 			k.errorf(here+".input", "", "%s has inputs 1 to %d", s.Part, part.Inputs)
 		case used[in.Input] != "":
@@ -235,7 +239,7 @@ func (k *checker) inputs(at string, s Sensor, part Part) {
 		takes := append([]string{"input", "label"}, part.InputKeys...)
 		var needs []string
 		if slices.Contains(part.InputKeys, "measure") {
-			takes, needs = k.measure(here, in)
+			takes, needs = k.measure(here, in, part.Kind)
 		} else {
 			needs = part.InputKeys
 		}
@@ -248,10 +252,17 @@ func Measures() []string {
 	return []string{"volts", "leak", "flow_lpm", "pressure_bar", "temp_c", "level_pct"}
 }
 
+// KernelMeasures are the kinds of the kernel's channels.
+func KernelMeasures() []string { return []string{"temp", "volts", "amps", "watts", "rpm"} }
+
 // measure tells which keys an analogue input takes and needs for what it measures.
-func (k *checker) measure(at string, in Input) (takes, needs []string) {
+func (k *checker) measure(at string, in Input, kind PartKind) (takes, needs []string) {
 	takes = []string{"input", "label", "measure"}
 	if !k.given(at+".measure", in.Measure == "") {
+		return takes, nil
+	}
+	if kind == PartKernel {
+		k.oneOf(at+".measure", in.Measure, KernelMeasures()...)
 		return takes, nil
 	}
 	switch in.Measure {

@@ -98,6 +98,10 @@ type Bus struct {
 	Name    string `yaml:"name"`
 	Device  string `yaml:"device,omitempty"`  // path below /dev
 	Adapter string `yaml:"adapter,omitempty"` // name as in /sys/class/i2c-adapter/i2c-N/name
+	// What may be tried when a part holds the bus: nine clocks on two GPIO lines, the adapter's driver taken away and back.
+	SCLLine      string `yaml:"scl_line,omitempty"`
+	SDALine      string `yaml:"sda_line,omitempty"`
+	AdapterReset bool   `yaml:"adapter_reset,omitempty"`
 }
 
 // Feed is one level of the supply tree. Amperes are per line.

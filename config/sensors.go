@@ -39,6 +39,8 @@ type Sensor struct {
 	FullScaleA float64 `yaml:"full_scale_a,omitempty"`
 	Hertz      int     `yaml:"hertz,omitempty"`
 	Profile    string  `yaml:"profile,omitempty"` // of a power supply
+	Chip       string  `yaml:"chip,omitempty"`    // of the kernel: the name of its hwmon device
+	Device     string  `yaml:"device,omitempty"`  // of the kernel: the device behind it, such as 1-0048
 	Line       string  `yaml:"line,omitempty"`    // GPIO line, by name or as /dev/gpiochip0:17
 	Active     string  `yaml:"active,omitempty"`  // level that means yes: high or low
 	PerPulse   float64 `yaml:"litres_per_pulse,omitempty"`
@@ -50,10 +52,11 @@ func (s Sensor) Period() time.Duration { return seconds(s.PeriodS) }
 
 // Input is one input of a part that has several.
 type Input struct {
-	Input    int     `yaml:"input"` // counted from 1
+	Input    int     `yaml:"input"` // counted from 1; the kernel's voltages from 0
 	Label    string  `yaml:"label,omitempty"`
 	ShuntOhm float64 `yaml:"shunt_ohm,omitempty"`
-	// Measure says what hangs on an analogue input: "volts", "leak", or a quantity behind a 4-20 mA loop.
+	// Measure says what hangs on an analogue input ("volts", "leak", or a quantity behind a 4-20 mA loop), or which of
+	// the kernel's channels is meant ("temp", "volts", "amps", "watts", "rpm").
 	Measure   string  `yaml:"measure,omitempty"`
 	BurdenOhm float64 `yaml:"burden_ohm,omitempty"`
 	Low       float64 `yaml:"low,omitempty"`  // value at 4 mA

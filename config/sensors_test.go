@@ -12,7 +12,7 @@ func probes() Catalogue {
 		"monitor": {Addresses: []Address{0x40, 0x4f}, Keys: []string{"shunt_ohm", "max_a"}, Needs: []string{"shunt_ohm"}},
 		"three":   {Addresses: []Address{0x40, 0x43}, Needs: []string{"inputs"}, Inputs: 3, InputKeys: []string{"shunt_ohm"}},
 		"adc":     {Addresses: []Address{0x48, 0x4b}, Needs: []string{"inputs"}, Inputs: 4, InputKeys: []string{"measure"}},
-		"kernel":  {Kind: PartKernel},
+		"kernel":  {Kind: PartKernel, Needs: []string{"chip", "inputs"}, Inputs: 64, InputKeys: []string{"measure"}},
 		"float":   {Kind: PartLine, Needs: []string{"line", "active"}},
 	}
 	return Catalogue{
@@ -50,7 +50,7 @@ sensors:
       - {input: 1, label: flow, measure: flow_lpm, burden_ohm: 150, low: 0, high: 60}
       - {input: 2, measure: leak, ref_v: 3.3}
       - {input: 3, measure: volts}
-  - {name: board, part: kernel}
+  - {name: board, part: kernel, chip: lm75, device: 1-004a, inputs: [{input: 0, measure: volts}, {input: 1, measure: temp}]}
   - {name: tray, part: float, line: LEAK1, active: low}
 `
 
@@ -102,7 +102,7 @@ func TestSensorMistakes(t *testing.T) {
 		"two names":            {"name: deep", "name: inlet", "sensors[1].name: \"inlet\" is also the name of sensors[0]"},
 		"no such part":         {"part: thermo", "part: termo", "sensors[0].part: no part is named \"termo\" (parts: adc,"},
 		"key of another part":  {"bus: main, address: 0x48}", "bus: main, address: 0x48, shunt_ohm: 0.1}", "sensors[0].shunt_ohm: thermo takes no shunt_ohm"},
-		"place of another":     {"part: kernel", "part: kernel, bus: main", "sensors[4].bus: kernel takes no bus"},
+		"place of another":     {"part: kernel,", "part: kernel, bus: main,", "sensors[4].bus: kernel takes no bus"},
 		"key that is needed":   {", shunt_ohm: 0.001}", "}", "sensors[1].shunt_ohm: monitor needs shunt_ohm"},
 		"shunt":                {"shunt_ohm: 0.001", "shunt_ohm: 0", "sensors[1].shunt_ohm: 0 is outside"},
 		"inputs where none":    {"bus: main, address: 0x48}", "bus: main, address: 0x48, inputs: [{input: 1}]}", "sensors[0].inputs: thermo takes no inputs"},
@@ -117,6 +117,9 @@ func TestSensorMistakes(t *testing.T) {
 		"rope without voltage": {", ref_v: 3.3", "", "sensors[3].inputs[1].ref_v: adc needs ref_v"},
 		"loop's key at a rope": {"ref_v: 3.3", "ref_v: 3.3, high: 3", "sensors[3].inputs[1].high: adc takes no high"},
 		"level":                {"active: low", "active: wet", "sensors[5].active: \"wet\" is not one of high, low"},
+		"kernel's input 0":     {"{input: 1, measure: temp}", "{input: 0, measure: temp}", "sensors[4].inputs[1].input: kernel has inputs 1 to 64, and in0 for volts"},
+		"kernel's kind":        {"{input: 1, measure: temp}", "{input: 1, measure: temp_c}", "sensors[4].inputs[1].measure: \"temp_c\" is not one of temp, volts"},
+		"kernel without chip":  {"chip: lm75, ", "", "sensors[4].chip: kernel needs chip"},
 		"period":               {"address: 0x48}\n  - {name: deep", "address: 0x48, period_s: 0.01}\n  - {name: deep", "sensors[0].period_s: 0.01 is outside"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -155,6 +158,24 @@ feeds:
 		got := lines(conf.Check(Catalogue{}))
 		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
 			t.Errorf("%s: got %q", name, got)
+		}
+	}
+}
+
+func TestLinesOfABusComeInPairs(t *testing.T) {
+	for keys, want := range map[string]string{
+		"scl_line: A, sda_line: B": "",
+		"adapter_reset: true":      "",
+		"scl_line: A":              "buses[0].scl_line: there is no sda_line",
+		"sda_line: B":              "buses[0].sda_line: there is no scl_line",
+		"scl_line: A, sda_line: A": "buses[0].sda_line: \"A\" is also the scl_line",
+	} {
+		conf, findings := Parse("bus.yaml", []byte("schema: 1\nsite: ams1\nagent: r17\nmqtt: {broker: \"mqtt://127.0.0.1:1883\"}\nbuses:\n  - {name: main, device: /dev/i2c-1, "+keys+"}\n"))
+		if conf != nil {
+			findings = conf.Check(Catalogue{})
+		}
+		if got := lines(findings); want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%s: %q", keys, got)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"rackagent/agent/poll"
@@ -30,6 +31,8 @@ type Opts struct {
 	Buses  map[string]Bus // by the configuration's name
 	// Identified is told what a board said it is, or why it did not answer. It must not block.
 	Identified func(pdu string, id drivers.Ident, err error)
+	// Sysfs is what Linux mounts at /sys; nil: there is none.
+	Sysfs fs.FS
 	// Line and Counter take a GPIO line for reading; nil: there are none.
 	Line    func(name string) (Line, error)
 	Counter func(name string) (Counter, error)
@@ -101,6 +104,13 @@ func (inv *Inventory) sensor(o Opts, seg *segments, c config.Sensor) (poll.Devic
 	p, ok := findPart(c.Part)
 	if !ok {
 		return poll.Device{}, fmt.Errorf("no part %q", c.Part)
+	}
+	if p.conf.Kind == config.PartKernel {
+		made, err := openKernel(o, c)
+		if err != nil {
+			return poll.Device{}, err
+		}
+		return (&sensor{conf: c, part: made}).device(kernelBus), nil
 	}
 	if p.conf.Kind == config.PartLine {
 		made, closer, err := openLine(o, c)

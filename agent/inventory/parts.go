@@ -82,7 +82,9 @@ func tmp421Addresses() []config.Address {
 
 func fanAddresses() []config.Address { return []config.Address{0x2c, 0x2f, 0x4c, 0x4d} }
 
-func allParts() []sensorPart { return slices.Concat(sensorParts(), pmbusParts(), lineParts()) }
+func allParts() []sensorPart {
+	return slices.Concat(sensorParts(), pmbusParts(), lineParts(), kernelParts())
+}
 
 func findPart(name string) (sensorPart, bool) {
 	all := allParts()

@@ -16,6 +16,8 @@ const (
 	EventHealth         EventKind = "device_health"    // a device changed between ok, suspect, stale, absent
 	EventBusHung        EventKind = "bus_hung"         //
 	EventBusBack        EventKind = "bus_back"         //
+	EventBusBad         EventKind = "bus_bad"          // nothing gets through: a part holds the lines
+	EventBusRecovery    EventKind = "bus_recovery"     // what may be tried against that was tried
 	EventOverLimit      EventKind = "feed_over_limit"  // what was found running exceeds a limit
 	EventFirmGuard      EventKind = "firm_guard"       // the lane's guard refused a cut
 	EventSlowTurn       EventKind = "slow_turn"        // the power loop took over 50 ms

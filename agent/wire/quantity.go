@@ -9,6 +9,9 @@ type quantity struct {
 	digits int    // decimals that the meters can tell
 }
 
+// Unit is the unit in which a quantity is told.
+func Unit(q rack.Quantity) string { return quantityOf(q).unit }
+
 func quantityOf(q rack.Quantity) quantity {
 	switch q {
 	case rack.PowerW:

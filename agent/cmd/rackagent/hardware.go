@@ -16,6 +16,9 @@ type hardware interface {
 	Find(name string) (board.Adapter, error)
 	Bus(name string) (i2cbus.Transport, error)
 	Input(name string) (*board.Input, error)
+	Counter(name string, o board.CounterOpts) (*board.Counter, error)
+	Clocks(scl, sda string) (*board.Clocks, error)
+	AdapterReset(name string) (*board.AdapterReset, error)
 }
 
 // placeOf is the name by which the configuration knows a bus: a device path or an adapter's own name.
@@ -33,17 +36,53 @@ type buses struct {
 }
 
 // open opens one bus. Without knowing what kernel drivers own on it, it is not opened at all.
-func (b *buses) open(_ context.Context, c config.Bus) (i2cbus.Transport, error) {
+func (b *buses) open(ctx context.Context, c config.Bus) (i2cbus.Transport, error) {
 	found, err := b.hardware.Find(placeOf(c))
 	if err != nil {
 		return nil, err
 	}
-	t, err := b.hardware.Bus(placeOf(c))
+	open := func(context.Context) (i2cbus.Transport, error) { return b.hardware.Bus(placeOf(c)) }
+	var t i2cbus.Transport
+	if c.AdapterReset { // its driver cannot be taken away while the bus is open
+		t, err = i2cbus.Reopen(ctx, open)
+	} else {
+		t, err = open(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
 	b.owned[c.Name] = found.Owned
 	return t, nil
+}
+
+// recover gives what the configuration allows when a part holds the bus: clocks on the lines beside it; a reset of the
+// adapter, with the clocks in between where there are lines, since the pins are free then.
+func (b *buses) recover(c config.Bus, t i2cbus.Transport) func(context.Context) error {
+	var clocks func(context.Context) error
+	if c.SCLLine != "" {
+		clocks = func(ctx context.Context) error {
+			k, err := b.hardware.Clocks(c.SCLLine, c.SDALine)
+			if err != nil {
+				return err
+			}
+			return k.Recover(ctx)
+		}
+	}
+	again, ok := t.(*i2cbus.Reopening)
+	if !ok {
+		return clocks
+	}
+	return func(ctx context.Context) error {
+		reset, err := b.hardware.AdapterReset(placeOf(c))
+		if err != nil {
+			return err
+		}
+		between := clocks
+		if between == nil {
+			between = func(context.Context) error { return nil }
+		}
+		return again.Away(ctx, func(ctx context.Context) error { return reset.Rebind(ctx, between) })
+	}
 }
 
 // ownedOn tells which addresses of an opened bus a kernel driver holds. A bus that could not be opened has none: nothing

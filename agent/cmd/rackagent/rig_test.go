@@ -94,6 +94,18 @@ func (f fakeHardware) Input(name string) (*board.Input, error) {
 	return nil, fmt.Errorf("take line %q: %w", name, board.ErrNotFound)
 }
 
+func (f fakeHardware) Counter(name string, _ board.CounterOpts) (*board.Counter, error) {
+	return nil, fmt.Errorf("take line %q: %w", name, board.ErrNotFound)
+}
+
+func (f fakeHardware) Clocks(scl, _ string) (*board.Clocks, error) {
+	return nil, fmt.Errorf("find line %q: %w", scl, board.ErrNotFound)
+}
+
+func (f fakeHardware) AdapterReset(name string) (*board.AdapterReset, error) {
+	return nil, fmt.Errorf("find bus %q: %w", name, board.ErrNotFound)
+}
+
 // lasting is a bus that outlives the process, or the part of it, that opened it.
 type lasting struct{ i2cbus.Transport }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 
 	"rackagent/agent"
@@ -86,7 +87,7 @@ func (a *app) world(conf *config.Config, d doors, clock *clockWatch, log *slog.L
 	}
 	b := &buses{hardware: hw, owned: make(map[string]map[uint16]string)}
 	return agent.World{
-		Bus: b.open, Owned: b.ownedOn, Opened: register(log), Dial: dial, Password: password(conf.MQTT), Clock: clock.now, Line: lines(hw),
+		Bus: b.open, Recover: b.recover, Sysfs: os.DirFS("/sys"), Counter: counters(hw), Owned: b.ownedOn, Opened: register(log), Dial: dial, Password: password(conf.MQTT), Clock: clock.now, Line: lines(hw),
 		Local: opener(d.local), Metrics: opener(d.metrics), Log: log,
 	}, nil
 }
@@ -107,7 +108,7 @@ func explain(err error) error {
 func statusLine(s agent.Status) string {
 	var buses, devices int
 	for _, b := range s.Buses {
-		if b.HungS == nil && b.Error == "" {
+		if b.HungS == nil && b.BadS == nil && b.Error == "" {
 			buses++
 		}
 	}

@@ -58,6 +58,7 @@ func printStatus(a *app, s agent.Status) {
 	say(w, "devices\t%s\n", deviceWords(s.Devices))
 	_ = w.Flush()
 	printOutlets(a, s.Outlets)
+	printSensors(a, s.Sensors)
 	printAlarms(a, s.Alarms)
 }
 
@@ -76,6 +77,8 @@ func busWords(buses []agent.BusStatus) string {
 			words = append(words, b.Name+" not open: "+b.Error)
 		case b.HungS != nil:
 			words = append(words, fmt.Sprintf("%s HUNG for %s", b.Name, time.Duration(*b.HungS)*time.Second))
+		case b.BadS != nil:
+			words = append(words, fmt.Sprintf("%s BAD for %s: nothing gets through", b.Name, time.Duration(*b.BadS)*time.Second))
 		default:
 			words = append(words, b.Name+" ok")
 		}
@@ -100,6 +103,23 @@ func printOutlets(a *app, outlets []agent.OutletStatus) {
 	say(w, "OUTLET\tRELAY\tWATTS\tNODE\tCLASS\tWIRING\n")
 	for _, o := range outlets {
 		say(w, "%s\t%s\t%s\t%s\t%s\t%s\n", o.Outlet, relayWord(o.Closed), watts(o.PowerW), dash(o.Node), dash(string(o.Class)), wiringWords(o))
+	}
+	_ = w.Flush()
+}
+
+func printSensors(a *app, sensors []agent.SensorStatus) {
+	if len(sensors) == 0 {
+		return
+	}
+	a.printf("\n")
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	say(w, "SENSOR\tVALUE\tUNIT\tWHAT\n")
+	for _, s := range sensors {
+		value := "- (" + s.Why + ")"
+		if s.Value != nil {
+			value = rounded(*s.Value, 3)
+		}
+		say(w, "%s\t%s\t%s\t%s\n", s.Point, value, dash(s.Unit), dash(s.Label))
 	}
 	_ = w.Flush()
 }

@@ -22,7 +22,12 @@ func troubled() agent.Status {
 	return agent.Status{
 		Site: "ams1", Agent: "r17", Boot: "01JD9X3M", Version: "v0.3.1", UpS: 11520, Alive: false, Observing: true,
 		Clock: wire.Clock{Source: "timesyncd"}, Journal: "full", Link: "waiting", LinkError: "dial: connection refused",
-		Buses: []agent.BusStatus{{Name: "main"}, {Name: "spare", HungS: ptr(75)}, {Name: "third", Error: "open /dev/i2c-7: no such file or directory"}},
+		Buses: []agent.BusStatus{{Name: "main"}, {Name: "spare", HungS: ptr(75)}, {Name: "third", Error: "open /dev/i2c-7: no such file or directory"}, {Name: "fourth", BadS: ptr(12)}},
+		Sensors: []agent.SensorStatus{
+			{Point: "coolant.flow_lpm.1", Label: "supply", Value: ptr(29.97), Unit: "L/min"},
+			{Point: "coolant.leak.3", Label: "floor", Unit: "1", Why: "bad, implausible"},
+			{Point: "inlet.temp_c.1", Value: ptr(23.5), Unit: "Cel"},
+		},
 		Devices: []agent.DeviceStatus{
 			{Name: "pdu-a/bank", State: "ok"}, {Name: "pdu-a/meter-1", State: "stale", Reason: "nack"}, {Name: "pdu-a/temp", State: "absent", Reason: "hung"},
 		},
@@ -90,7 +95,7 @@ func TestNobodyListens(t *testing.T) {
 
 func TestStatusLine(t *testing.T) {
 	for want, st := range map[string]agent.Status{
-		"rack r17: 1/3 buses, 1/3 devices, broker waiting; OBSERVING: the journal was lost, nothing is switched": troubled(),
+		"rack r17: 1/4 buses, 1/3 devices, broker waiting; OBSERVING: the journal was lost, nothing is switched": troubled(),
 		"rack r1: 1/1 buses, 1/1 devices, broker up":                                                             {Agent: "r1", Link: "up", Buses: []agent.BusStatus{{}}, Devices: []agent.DeviceStatus{{State: "ok"}}},
 	} {
 		if got := statusLine(st); got != want {
