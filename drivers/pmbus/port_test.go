@@ -234,7 +234,14 @@ func TestOnPage(t *testing.T) {
 			{Addr: addr, W: []byte{0x00, 0x01}},
 			{Addr: addr, W: []byte{0x00}, R: []byte{0x01}},
 			{Addr: addr, W: []byte{0x88}, R: []byte{0xcc, 0xf9}},
+			{Addr: addr, W: []byte{0x00}, R: []byte{0x01}},
 		}, drivers.None},
+		{"supply lost in between", []i2ctest.IO{
+			{Addr: addr, W: []byte{0x00, 0x01}},
+			{Addr: addr, W: []byte{0x00}, R: []byte{0x01}},
+			{Addr: addr, W: []byte{0x88}, R: []byte{0xcc, 0xf9}},
+			{Addr: addr, W: []byte{0x00}, R: []byte{0x00}},
+		}, drivers.Mismatch},
 		{"not taken", []i2ctest.IO{
 			{Addr: addr, W: []byte{0x00, 0x01}},
 			{Addr: addr, W: []byte{0x00}, R: []byte{0x00}},
@@ -269,13 +276,13 @@ func TestDelays(t *testing.T) {
 			_, err := on.Word(t.Context(), "read", READ_VIN)
 			return err
 		})
-		if want := []time.Duration{0, 20 * time.Millisecond, 22 * time.Millisecond}; err != nil || !slices.Equal(times, want) {
+		if want := []time.Duration{0, 20 * time.Millisecond, 22 * time.Millisecond, 24 * time.Millisecond}; err != nil || !slices.Equal(times, want) {
 			t.Errorf("%v, %v", times, err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
 		err = p.OnPage(ctx, direct{q}, 1, func(*Port) error { return errors.New("reached") })
-		if !errors.Is(err, drivers.Cancelled) || time.Since(begin) != 32*time.Millisecond {
+		if !errors.Is(err, drivers.Cancelled) || time.Since(begin) != 34*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 	})

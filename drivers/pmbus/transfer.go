@@ -14,7 +14,8 @@ import (
 )
 
 // OnPage selects a page and runs do on it, as one job of the part's bus, which conn must be a handle of: between a
-// selection and a read nobody else can select another page. The page stays selected.
+// selection and a read nobody else can select another page. The page stays selected. It is read back after do as well: a
+// part that loses its supply in between answers for page 0, and what do read is then no value of this page.
 //
 // The delay of the profile comes before the read-back, since a part may not answer at all until it is over.
 func (p *Port) OnPage(ctx context.Context, conn i2cbus.Conn, page byte, do func(on *Port) error) error {
@@ -29,18 +30,28 @@ func (p *Port) OnPage(ctx context.Context, conn i2cbus.Conn, page byte, do func(
 		if err := on.sleep(ctx, "select", PAGE, p.rules.p.PageDelay); err != nil {
 			return err
 		}
-		got, err := on.fetch(ctx, "select", PAGE)
-		if err != nil {
+		if err := on.selected(ctx, "select", page); err != nil {
 			return err
 		}
-		if got == everyPage {
-			return p.part.Ones("select", p.name(PAGE))
+		if err := do(on); err != nil {
+			return err
 		}
-		if got != page {
-			return p.Fail("select", PAGE, drivers.Mismatch, fmt.Errorf("selected %02x, read back %02x", page, got))
-		}
-		return do(on)
+		return on.selected(ctx, "read", page)
 	})
+}
+
+// selected reads PAGE back.
+func (p *Port) selected(ctx context.Context, op string, page byte) error {
+	got, err := p.fetch(ctx, op, PAGE)
+	switch {
+	case err != nil:
+		return err
+	case got == everyPage:
+		return p.part.Ones(op, p.name(PAGE))
+	case got != page:
+		return p.Fail(op, PAGE, drivers.Mismatch, fmt.Errorf("selected %02x, read back %02x", page, got))
+	}
+	return nil
 }
 
 func (p *Port) fetch(ctx context.Context, op string, c Command) (byte, error) {

@@ -126,7 +126,7 @@ type Measurement struct {
 func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
 	var m Measurement
 	read := func(p *pmbus.Port) error {
-		s := p.Series(ctx, "read")
+		s := p.Series(ctx, "read").ConfirmZeros()
 		m = d.sense(s)
 		return s.Err()
 	}
