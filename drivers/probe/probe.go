@@ -2,18 +2,19 @@
 //
 // On a bus with relays a byte too many is a switch thrown. A PCF8574 puts every byte on its pins, the number of a register
 // of a meter is a write to the latch of a PCA9554A at the same address, a meter's frame opens the channels of a PCA9548, and
-// a digital potentiometer, which may set a supply's voltage, takes any byte for its setting (AD5246, AD5241, MCP4017). So
+// a digital potentiometer, which may set a supply's voltage, takes any byte for its setting (AD5246, AD5241, MCP4017). A
+// MAX519 at 0x2a clears its outputs or lets go of them (Maxim MAX517/MAX518/MAX519 data sheet: RST and PD). So
 // what may be sent where is one table (rows), and everything passes one place that holds it to the table (question.tx): at
 // some addresses nothing, at some a read without any write, at the others the number of an identification register, one
 // byte, and a read in the same transfer. No register is written, no channel is connected, and nothing is repeated.
 //
 // What remains: at the addresses of the third kind sit, on other boards, a few parts that take a lone byte for a command. The
-// converter PCF8591 turns its analogue output on or off at 0x48 to 0x4f, a MAX519 clears its outputs or lets go of them at
-// 0x2a (Maxim MAX517/MAX518/MAX519 data sheet: RST and PD), and a humidity sensor of the SHT2x kind resets itself at 0x40.
-// None of them switches a load, and a board that has one of them in such a role is not to be probed.
+// converter PCF8591 turns its analogue output on or off at 0x48 to 0x4f, and a humidity sensor of the SHT2x kind resets
+// itself at 0x40. None of them switches a load, and a board that has one of them in such a role is not to be probed.
 //
 // The package recognises; it does not configure, proposes nothing, looks behind no mux, and does not find what cannot be
-// asked safely: relay expanders, meters, air sensors, and fan controllers at 0x2c to 0x2f, beside the potentiometers.
+// asked safely: relay expanders, meters, air sensors, fan controllers at 0x2c to 0x2f, beside the potentiometers, and a
+// TMP42x at 0x2a.
 package probe
 
 import (

@@ -48,15 +48,16 @@ func rows() []row {
 		// Hot-swap parts and supplies. MFR_ID and MFR_MODEL alone: supplies are known that latch a fault on a command they
 		// do not have (Linux, drivers/hwmon/pmbus).
 		{"PMBus", []uint16{0x10, 0x1f, 0x58, 0x5f}, []byte{byte(pmbus.MFR_ID), byte(pmbus.MFR_MODEL)}, askPMBus},
-		{"TMP42x", []uint16{0x1c, 0x1f, 0x2a, 0x2a, 0x4c, 0x4f}, []byte{makerID, deviceID}, askTMP42x},
-		{"SMSC", []uint16{0x1c, 0x1f, 0x2a, 0x2a, 0x4c, 0x4f}, []byte{makerID, smscID}, askSMSC},
+		{"TMP42x", []uint16{0x1c, 0x1f, 0x4c, 0x4f}, []byte{makerID, deviceID}, askTMP42x},
+		{"SMSC", []uint16{0x1c, 0x1f, 0x4c, 0x4f}, []byte{makerID, smscID}, askSMSC},
 		{"INA", []uint16{0x40, 0x4f}, []byte{makerID, deviceID, ina2ID, ina2Die}, askINA},
 		{"LM75", []uint16{0x48, 0x4f}, []byte{tLow, tHigh}, askLM75},
 		// A pointer of one byte. A part that takes two would read on from where it is, which harms nothing; two bytes sent
 		// to a part that takes one would write the second into its memory.
 		{"memory", []uint16{0x50, 0x57}, []byte{0x00, half}, askMemory},
-		// Relay expanders, LED drivers, muxes, and digital potentiometers, which take any byte for a setting: no byte at all.
-		{"expander", []uint16{0x20, 0x27, 0x2c, 0x2f, 0x60, 0x60, 0x62, 0x6f, 0x70, 0x77}, nil, receive},
+		// Relay expanders, LED drivers, muxes; digital potentiometers and, at 2a, converters (MAX519), which take any byte for a
+		// setting: no byte at all.
+		{"expander", []uint16{0x20, 0x27, 0x2a, 0x2a, 0x2c, 0x2f, 0x60, 0x60, 0x62, 0x6f, 0x70, 0x77}, nil, receive},
 	}
 }
 
@@ -73,6 +74,8 @@ func receive(q *question) (Found, bool) {
 	}
 	what := "a mux, an expander, a meter or an air sensor"
 	switch {
+	case q.addr == 0x2a:
+		what = "a converter that sets a voltage, or a temperature sensor"
 	case q.addr >= 0x2c && q.addr <= 0x2f:
 		what = "a fan controller, or a digital potentiometer that sets a voltage"
 	case q.addr <= 0x27:

@@ -86,7 +86,7 @@ func mayBeSent(addr uint16, w []byte) bool {
 	switch {
 	case in(0x00, 0x08), addr == 0x0c, in(0x30, 0x3f), addr == 0x61, in(0x78, 0xffff):
 		return false
-	case in(0x20, 0x27), in(0x2c, 0x2f), in(0x60, 0x77):
+	case in(0x20, 0x27), addr == 0x2a, in(0x2c, 0x2f), in(0x60, 0x77):
 		return len(w) == 0
 	default:
 		return len(w) == 1 && (w[0] == 0x99 || w[0] == 0x9a || w[0] >= 0xfd || w[0] == 0x3e || w[0] == 0x3f || w[0] == 0x02 || w[0] == 0x03 || w[0] == 0x00 || w[0] == 0x80)
@@ -252,7 +252,7 @@ func TestSuggestLeavesAlone(t *testing.T) {
 			bus.Attach("d", 0x4e, drivertest.NewTMP422(nil, 25, 30, 35))
 		}
 	}
-	root.Attach("e", 0x2a, drivertest.NewTMP421(nil, 25, 30))
+	root.Attach("e", 0x1e, drivertest.NewTMP421(nil, 25, 30))
 	right.Attach("f", 0x1f, drivertest.NewTMP423(nil, 25, 30, 35, 40))
 	right.Attach("g", 0x2c, drivertest.NewEMC2305(drivertest.EMC2305Opts{}))
 	b.hw.adapters[0].Owned = map[uint16]string{0x48: "lm75"}
