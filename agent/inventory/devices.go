@@ -96,12 +96,12 @@ func (u *unit) meter(i int) poll.Device {
 	var points []poll.Point
 	for _, o := range u.pdu.Model().Outlets {
 		if o.Metered && o.Meter == i {
-			points = append(points, u.loadPoints(outletQuantities(), o.N)...)
+			points = append(points, u.loadPoints(outletQuantities(), i, o.N)...)
 		}
 	}
 	for k, s := range u.pdu.Model().Supplies {
 		if s.Meter == i {
-			points = append(points, u.loadPoints(supplyQuantities(), k+1)...)
+			points = append(points, u.loadPoints(supplyQuantities(), i, k+1)...)
 		}
 	}
 	return u.device(u.meterName(i), points, func(ctx context.Context) ([]rack.Reading, error) {
@@ -128,8 +128,8 @@ func supplyQuantities() quantities {
 	return quantities{rack.SupplyW, rack.SupplyA, rack.SupplyV, rack.SupplyWh, rack.SupplyVA, rack.SupplyHz}
 }
 
-// loadPoints are the points of one outlet or supply bank. Direct current has no apparent power and no frequency.
-func (u *unit) loadPoints(q quantities, index int) []poll.Point {
+// loadPoints are the points of one outlet or supply bank on a meter. Direct current has no apparent power and no frequency.
+func (u *unit) loadPoints(q quantities, meter, index int) []poll.Point {
 	watts, volts := u.point(q.watts, index), u.point(q.volts, index)
 	watts.Frozen = poll.Frozen{Updates: frozenMeter, ZeroRests: true}
 	points := []poll.Point{watts, u.point(q.amps, index), volts, u.point(q.energy, index)}
@@ -144,7 +144,9 @@ func (u *unit) loadPoints(q quantities, index int) []poll.Point {
 	for i := range points {
 		points[i].Meaning.Current = current
 	}
-	points[0].Meaning.Power, points[3].Meaning.Power = rack.Active, rack.Active
+	for _, i := range []int{0, 3} { // power and energy
+		points[i].Meaning.Power, points[i].Meaning.ClassPct = rack.Active, u.pdu.Model().MeterClass(meter)
+	}
 	return points
 }
 

@@ -60,6 +60,28 @@ func built(t *testing.T, c *config.Config) *Inventory {
 	return inv
 }
 
+// A number says which current and which power it is, and how wrong the part may be.
+func TestMeterPointsSayWhatTheyAre(t *testing.T) {
+	inv := built(t, rackConfig(t, asIs))
+	want := map[rack.Quantity]rack.Meaning{
+		rack.PowerW:    {Current: rack.AC, Power: rack.Active, ClassPct: 0.1},
+		rack.EnergyWh:  {Current: rack.AC, Power: rack.Active, ClassPct: 0.1},
+		rack.ApparentV: {Current: rack.AC, Power: rack.Apparent},
+		rack.VoltageV:  {Current: rack.AC},
+		rack.CurrentA:  {Current: rack.AC},
+		rack.FrequHz:   {Current: rack.AC},
+	}
+	points := inv.Devices[1].Points // of pdu-a/meter-1: two outlets
+	if len(points) != 2*len(want) {
+		t.Errorf("%d points", len(points))
+	}
+	for _, p := range points {
+		if m, ok := want[p.Quantity]; !ok || p.Meaning != m {
+			t.Errorf("%s: %+v", p.Quantity, p.Meaning)
+		}
+	}
+}
+
 func TestBuildTouchesNothingAndKeepsEveryFigure(t *testing.T) {
 	inv := built(t, rackConfig(t, asIs))
 	l := inv.Layout

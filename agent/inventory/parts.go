@@ -61,9 +61,9 @@ func sensorParts() []sensorPart {
 		{name: "sht3x", conf: i2cPart(between(0x44, 0x45)), open: openSHT3x, slow: true},
 		{name: "sht4x", conf: i2cPart(between(0x44, 0x46)), open: openSHT4x, slow: true},
 		{name: "ina226", conf: i2cPart(between(0x40, 0x4f), "shunt_ohm", "max_a"), open: openINA226},
-		{name: "ina228", conf: i2cPart(between(0x40, 0x4f), "shunt_ohm", "max_a"), open: openINA228(ina228.INA228)},
-		{name: "ina237", conf: i2cPart(between(0x40, 0x4f), "shunt_ohm", "max_a"), open: openINA228(ina228.INA237)},
-		{name: "ina238", conf: i2cPart(between(0x40, 0x4f), "shunt_ohm", "max_a"), open: openINA228(ina228.INA238)},
+		{name: "ina228", conf: i2cPart(between(0x40, 0x4f), "shunt_ohm", "max_a"), open: openINA228(ina228.INA228, 0.05)},
+		{name: "ina237", conf: i2cPart(between(0x40, 0x4f), "shunt_ohm", "max_a"), open: openINA228(ina228.INA237, 0.3)},
+		{name: "ina238", conf: i2cPart(between(0x40, 0x4f), "shunt_ohm", "max_a"), open: openINA228(ina228.INA238, 0.1)},
 		{name: "ina3221", conf: config.Part{Addresses: between(0x40, 0x43), Needs: []string{"inputs"}, Inputs: ina3221.Channels, InputKeys: []string{"shunt_ohm"}}, open: openINA3221},
 		{name: "ads1115", conf: config.Part{Addresses: between(0x48, 0x4b), Needs: []string{"inputs"}, Inputs: 4, InputKeys: []string{"measure"}}, open: openADS1115, slow: true},
 		{name: "emc2301", conf: i2cPart(fanAddresses()), open: openEMC2305(emc2305.EMC2301, 1)},
@@ -209,14 +209,14 @@ func openINA226(bus i2cbus.Conn, c config.Sensor) (part, error) {
 	}).setUp(d.Configure, ina226.Conversion), nil
 }
 
-func openINA228(kind ina228.Part) func(i2cbus.Conn, config.Sensor) (part, error) {
+func openINA228(kind ina228.Part, classPct float64) func(i2cbus.Conn, config.Sensor) (part, error) {
 	return func(bus i2cbus.Conn, c config.Sensor) (part, error) {
 		d, err := ina228.New(bus, ina228.Opts{Name: c.Name, Part: kind, Addr: uint16(c.Address), ShuntOhm: c.ShuntOhm, MaxA: c.MaxA})
 		if err != nil {
 			return part{}, err
 		}
 		return of(d, func(m ina228.Measurement) []value {
-			out := rail(1, m.Voltage, m.Current, m.Power, m.Raw.VBUS, m.Raw.VSHUNT, drivers.None, m.CurrentFault, 0, 85)
+			out := rail(1, m.Voltage, m.Current, m.Power, m.Raw.VBUS, m.Raw.VSHUNT, drivers.None, m.CurrentFault, classPct, 85)
 			return append(out, celsius(rack.TempC, 1, m.Temperature, uint32(m.Raw.DIETEMP), drivers.None, -40, 150))
 		}).setUp(d.Configure, ina228.Conversion), nil
 	}
@@ -238,7 +238,7 @@ func openINA3221(bus i2cbus.Conn, c config.Sensor) (part, error) {
 		var out []value
 		for _, in := range c.Inputs {
 			ch := m.Channels[in.Input-1]
-			out = append(out, rail(in.Input, ch.Voltage, ch.Current, ch.Power, uint32(ch.Raw.Bus), uint32(ch.Raw.Shunt), ch.Fault, ch.CurrentFault, 0, 26)...)
+			out = append(out, rail(in.Input, ch.Voltage, ch.Current, ch.Power, uint32(ch.Raw.Bus), uint32(ch.Raw.Shunt), ch.Fault, ch.CurrentFault, 0.25, 26)...)
 		}
 		return out
 	}).setUp(d.Configure, ina3221.Conversion).labelled(c.Inputs), nil
