@@ -139,7 +139,7 @@ func (a *Agent) wire(found journal.Found) error {
 		Ask:    func(name string) { a.poller.Sample(a.inv.IdentifiedBy(name)) },
 		Event:  a.out.event, Alarm: a.out.alarm, Learnt: a.infoChanged,
 		Orders: found.Orders, Records: append(append([]rack.Record(nil), found.Withdrawn...), found.Wiring...),
-		Unfinished: movesPower(found.Unfinished), Standing: power.LastSwitched(a.journal.List(lookBack)),
+		Unfinished: movesPower(found.Unfinished), Standing: power.LastSwitched(a.inv.Layout, a.journal.List(lookBack)),
 	})
 	if a.desk, err = command.New(a.deskOpts(found)); err != nil {
 		return err

@@ -281,11 +281,11 @@ func TestADeadlineBoundsTheEnd(t *testing.T) {
 	r.frozen[outlet(3)] = true
 	at := r.now
 	r.must("c1", rack.OpCut, "outlet/pdu-a.3")
-	r.must("c2", rack.OpCut, "outlet/pdu-a.3", func(c *rack.Command) { c.Args.DeadlineS = 8 })
+	r.must("c2", rack.OpCut, "outlet/pdu-a.3", func(c *rack.Command) { c.Args.DeadlineS = 10 })
 	r.run(20 * time.Second)
 	o := r.result("c2")
-	if d := o.At.Sub(at); d > 8*time.Second {
-		t.Errorf("deadline_s 8, ended after %s: %s %s", d, o.State, o.Code)
+	if d := o.At.Sub(at); d > 10*time.Second {
+		t.Errorf("deadline_s 10, ended after %s: %s %s", d, o.State, o.Code)
 	}
 }
 

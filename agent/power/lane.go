@@ -129,7 +129,7 @@ func (l *lane) next(ctx context.Context) (Action, context.Context, func()) {
 	}
 	a := (*queue)[0]
 	*queue = (*queue)[1:]
-	actx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
+	actx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limitOf(a))
 	l.running, l.cancel = tokenOf(a), cancel
 	return a, actx, func() {
 		l.mu.Lock()
@@ -137,6 +137,14 @@ func (l *lane) next(ctx context.Context) (Action, context.Context, func()) {
 		l.mu.Unlock()
 		cancel()
 	}
+}
+
+// limitOf is how long an action may take.
+func limitOf(a Action) time.Duration {
+	if s, ok := a.(Switch); ok && s.Do == rack.DoCut {
+		return cutWriteLimit
+	}
+	return writeLimit
 }
 
 // carryOut calls the verb.

@@ -31,22 +31,41 @@ func did(verb rack.Verb, n int, taken, confirmed bool) rack.StepResult {
 	return s
 }
 
+// judged is a command of an earlier start: its result says what was measured and nothing of its writes.
+func judged(n int, verb rack.Verb, settled bool) rack.Entry {
+	e, st := past(n, did(verb, n, false, false)), rack.StateUnknown
+	if settled {
+		at := int64(1)
+		e.Outcome.Targets[0].Steps[0].Settled, st = &at, rack.StateSucceeded
+	}
+	e.Outcome.Targets[0].State, e.Outcome.Targets[0].Recovered = st, true
+	return e
+}
+
+func takingOver(e rack.Entry) rack.Entry {
+	e.Progress = []rack.Progress{{Fact: rack.FactAdopt, PDU: "pdu-a"}}
+	return e
+}
+
 func TestLastSwitched(t *testing.T) {
 	cut, on := did(rack.DoCut, 1, true, true), did(rack.DoEnergise, 1, true, true)
 	for name, c := range map[string]struct {
 		entries []rack.Entry // newest first
 		want    map[rack.OutletID]bool
 	}{
-		"nothing":                 {nil, map[rack.OutletID]bool{}},
-		"cut":                     {[]rack.Entry{past(1, cut)}, map[rack.OutletID]bool{outlet(1): false}},
-		"energised after a cut":   {[]rack.Entry{past(1, on), past(1, cut)}, map[rack.OutletID]bool{outlet(1): true}},
-		"cycle":                   {[]rack.Entry{past(1, cut, on)}, map[rack.OutletID]bool{outlet(1): true}},
-		"newest without result":   {[]rack.Entry{past(1), past(1, cut)}, map[rack.OutletID]bool{}},
-		"newest not read back":    {[]rack.Entry{past(1, did(rack.DoCut, 1, true, false)), past(1, on)}, map[rack.OutletID]bool{}},
-		"newest never got there":  {[]rack.Entry{past(1, did(rack.DoCut, 1, false, false)), past(1, on)}, map[rack.OutletID]bool{outlet(1): true}},
-		"two outlets, two states": {[]rack.Entry{past(1, cut), past(2, did(rack.DoEnergise, 2, true, true))}, map[rack.OutletID]bool{outlet(1): false, outlet(2): true}},
+		"nothing":                      {nil, map[rack.OutletID]bool{}},
+		"cut":                          {[]rack.Entry{past(1, cut)}, map[rack.OutletID]bool{outlet(1): false}},
+		"energised after a cut":        {[]rack.Entry{past(1, on), past(1, cut)}, map[rack.OutletID]bool{outlet(1): true}},
+		"cycle":                        {[]rack.Entry{past(1, cut, on)}, map[rack.OutletID]bool{outlet(1): true}},
+		"newest without result":        {[]rack.Entry{past(1), past(1, cut)}, map[rack.OutletID]bool{}},
+		"newest not read back":         {[]rack.Entry{past(1, did(rack.DoCut, 1, true, false)), past(1, on)}, map[rack.OutletID]bool{}},
+		"newest never got there":       {[]rack.Entry{past(1, did(rack.DoCut, 1, false, false)), past(1, on)}, map[rack.OutletID]bool{outlet(1): true}},
+		"newest judged by measurement": {[]rack.Entry{judged(1, rack.DoCut, true), past(1, on)}, map[rack.OutletID]bool{outlet(1): false}},
+		"newest could not be judged":   {[]rack.Entry{judged(1, rack.DoCut, false), past(1, on)}, map[rack.OutletID]bool{}},
+		"bank taken over since":        {[]rack.Entry{takingOver(past(2, did(rack.DoEnergise, 2, true, true))), past(1, on)}, map[rack.OutletID]bool{outlet(2): true}},
+		"two outlets, two states":      {[]rack.Entry{past(1, cut), past(2, did(rack.DoEnergise, 2, true, true))}, map[rack.OutletID]bool{outlet(1): false, outlet(2): true}},
 	} {
-		if got := LastSwitched(c.entries); !maps.Equal(got, c.want) {
+		if got := LastSwitched(demoLayout(), c.entries); !maps.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}

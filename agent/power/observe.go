@@ -120,11 +120,11 @@ func (m *Machine) underWay(o rack.OutletID) bool {
 
 // externalChange reports a relay that moved without a command of ours.
 func (m *Machine) externalChange(o rack.OutletID, was, closed bool) {
+	out, _ := m.world.Layout.Outlet(o)
+	m.disturb(out.SharedMeter(), nil)
 	if controlled, known := m.world.Controlled(m.world.Layout.BankOf(o)); known && !controlled {
 		return // bank_lost has said it
 	}
-	out, _ := m.world.Layout.Outlet(o)
-	m.disturb(out.SharedMeter(), nil)
 	node, _ := m.world.Layout.NodeOf(o)
 	m.emit(rack.Event{
 		Kind: rack.EventExternalChange, Severity: rack.Error, Device: o.PDU, Outlet: o, Node: node.Name, From: openOrClosed(was), To: openOrClosed(closed),

@@ -13,11 +13,14 @@ const (
 	cutLimit      = 5 * time.Second  // from the write to two samples that prove it
 	energiseLimit = 10 * time.Second // from the write to a load
 	writeLimit    = 3 * time.Second  // queueing in the lane and the write itself, arbitrary
-	noLoadVA      = 10.0             // VA; below this a meter cannot prove a cut
-	noLoadShare   = 0.02             // of the power before
-	loadW         = 5.0              // W; an energised outlet carries more than this, or three times its noise
-	hotW          = 60.0             // W; above what a sleeping miner draws: the load is running
-	longestWait   = time.Hour        // of a cycle's open half, arbitrary
+	// cutWriteLimit is the same of a cut, which outlasts a job behind a mux that meets a held line (three time-outs of an
+	// adapter, 1 s each on Linux) and the clocks that free it. With cutLimit it makes the 10 s that a cut may take in all.
+	cutWriteLimit = 5 * time.Second
+	noLoadVA      = 10.0      // VA; below this a meter cannot prove a cut
+	noLoadShare   = 0.02      // of the power before
+	loadW         = 5.0       // W; an energised outlet carries more than this, or three times its noise
+	hotW          = 60.0      // W; above what a sleeping miner draws: the load is running
+	longestWait   = time.Hour // of a cycle's open half, arbitrary
 )
 
 // Plan turns a command into steps, judging from one snapshot, or refuses it and says why. It is pure: the same
@@ -253,7 +256,7 @@ func offLongEnough(now time.Time, s *Snapshot, node rack.Node, o rack.OutletID) 
 func cutStep(s *Snapshot, o rack.OutletID) rack.Step {
 	before := measured(s, o)
 	st := rack.Step{
-		Do: rack.DoCut, On: o, BeforeW: before, LimitMS: (cutLimit + writeLimit).Milliseconds(),
+		Do: rack.DoCut, On: o, BeforeW: before, LimitMS: (cutLimit + cutWriteLimit).Milliseconds(),
 		Proof: fmt.Sprintf("two samples after the write below %.0f VA or 2 %% of the power before", noLoadVA),
 	}
 	st.Hot = before != nil && *before > hotW

@@ -2,6 +2,7 @@ package power
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"rackagent/agent/rack"
@@ -21,6 +22,9 @@ const (
 	steadyVA    = noLoadVA
 	// stepFactor is how many times the unsteadiness a step must be to be one, arbitrary.
 	stepFactor = 3
+	// sameLoad is how far two measurements of one load may differ, one of them in VA; arbitrary.
+	sameLoad    = 0.25
+	startWindow = 2 * time.Second
 	// mostShare is how much more than its maximum a node may draw and still be the one that moved, arbitrary.
 	mostShare = 1.1
 )
@@ -29,6 +33,7 @@ const (
 type SharedView struct {
 	W      rack.Reading
 	recent [steadySamples]sample // oldest first
+	from   time.Time             // samples from before are of another state of the bank: something moved
 }
 
 type sample struct {
@@ -39,7 +44,7 @@ type sample struct {
 func (v SharedView) add(r rack.Reading) SharedView {
 	fresh := r.Quality == rack.QualityOK && r.At.After(v.W.At)
 	v.W = newer(v.W, r)
-	if fresh {
+	if fresh && !r.At.Before(v.from) {
 		copy(v.recent[:], v.recent[1:])
 		v.recent[steadySamples-1] = sample{r.At, r.Value}
 	}
@@ -76,9 +81,14 @@ func (s *Snapshot) shareOf(out rack.Outlet, node rack.Node) (*sharedStep, string
 	id := out.SharedMeter()
 	limit := (steadySamples + freshFor) * s.period(id.PDU)
 	before, ok := s.Shared[id].steady(s.At, limit)
+	v := s.Shared[id]
 	switch {
+	case !ok && v.recent[0].at.IsZero() && !v.from.IsZero():
+		return nil, "something else moved on the same supply shortly before the write"
 	case !ok:
 		return nil, "the watts of its supply were not steady before the write"
+	case s.firmOn(id):
+		return nil, "a server hangs on the same supply, whose fall must not pass for this outlet's"
 	case node.MaxW <= 0:
 		return nil, "what its node draws is not known"
 	}
@@ -88,6 +98,44 @@ func (s *Snapshot) shareOf(out rack.Outlet, node rack.Node) (*sharedStep, string
 	}
 	least := stepFactor * max(unsteadiness(before), noise)
 	return &sharedStep{meter: id, before: before, least: least, most: mostShare*(node.MaxW+node.SurgeW) + unsteadiness(before)}, ""
+}
+
+// steadySupplies are the means of the shared meters that are steady now.
+func (s *Snapshot) steadySupplies() map[rack.MeterID]float64 {
+	out := make(map[rack.MeterID]float64, len(s.Shared))
+	for id, v := range s.Shared {
+		if mean, ok := v.steady(s.At, (steadySamples+freshFor)*s.period(id.PDU)); ok {
+			out[id] = mean
+		}
+	}
+	return out
+}
+
+// supplyFell finds a supply, steady when the write was handed over, that has lost since what the outlet carried by its
+// own meter: the outlet's cable then leads to another outlet of that supply.
+func (w *switching) supplyFell(s *Snapshot) (name string, ok bool) {
+	carried, known := w.before[w.step.On]
+	if !known || carried < noLoadVA {
+		return "", false
+	}
+	for id, was := range w.supplies {
+		now := s.Shared[id].W
+		lost := was - now.Value
+		fresh := now.Quality == rack.QualityOK && now.At.After(w.from)
+		if fresh && lost >= stepFactor*unsteadiness(was) && abs(lost-carried) <= sameLoad*carried {
+			return s.supplyName(id), true
+		}
+	}
+	return "", false
+}
+
+// firmOn tells whether a firm node hangs on the supply of a shared meter.
+func (s *Snapshot) firmOn(id rack.MeterID) bool {
+	p, _ := s.Layout.PDU(id.PDU)
+	return slices.ContainsFunc(p.Outlets, func(o rack.Outlet) bool {
+		node, ok := s.Layout.NodeOf(o.ID)
+		return ok && node.Class.Firm() && o.SharedMeter() == id
+	})
 }
 
 func (s *Snapshot) period(pdu string) time.Duration {
@@ -111,6 +159,16 @@ func (h *sharedStep) take(do rack.Verb, w float64) bool {
 	return h.proven >= 2
 }
 
+// window is how long after the meter has settled the step may begin; what comes later was not this relay. A load that is
+// cut is gone at once. One that is energised shows within the second that its supply needs to start (arbitrary); what
+// takes longer cannot be told from a neighbour that wakes up.
+func (h *sharedStep) window(do rack.Verb) time.Duration {
+	if do == rack.DoCut {
+		return 0
+	}
+	return startWindow
+}
+
 func abs(x float64) float64 { return max(x, -x) }
 
 // settleShared is settle for an outlet whose supply is metered and it alone is not.
@@ -126,6 +184,9 @@ func (w *switching) settleShared(now time.Time, s *Snapshot) (v *verdict, sample
 		if h.take(w.step.Do, watts) {
 			w.result.Settled = ms(r.At)
 			return w.end(verdict{state: rack.StateSucceeded}), false
+		}
+		if h.proven == 0 && r.At.Sub(w.from) >= h.window(w.step.Do) {
+			return w.giveUpShare(s, "the watts of its supply made no step that proves it"), false
 		}
 	}
 	if !now.Before(w.giveUp) {
@@ -164,6 +225,7 @@ func (m *Machine) disturb(id rack.MeterID, except *switching) (found bool) {
 	if id.IsZero() {
 		return false
 	}
+	m.unsettle(id, m.world.At)
 	for _, j := range m.jobs {
 		for _, t := range j.targets {
 			w := t.current
@@ -184,7 +246,25 @@ func (m *Machine) disturb(id rack.MeterID, except *switching) (found bool) {
 }
 
 func (h *sharedStep) proof(s *Snapshot) *rack.Proof {
-	p, _ := s.Layout.PDU(h.meter.PDU)
 	before := h.before
-	return &rack.Proof{Meter: fmt.Sprintf("%s.%s", h.meter.PDU, p.Supplies[h.meter.N-1].Name), BeforeW: &before}
+	return &rack.Proof{Meter: s.supplyName(h.meter), BeforeW: &before}
+}
+
+func (s *Snapshot) supplyName(id rack.MeterID) string {
+	p, _ := s.Layout.PDU(id.PDU)
+	return fmt.Sprintf("%s.%s", id.PDU, p.Supplies[id.N-1].Name)
+}
+
+// unsettle forgets the samples of a shared meter from before something moved on it.
+func (m *Machine) unsettle(id rack.MeterID, at time.Time) {
+	p, ok := m.world.Layout.PDU(id.PDU)
+	if id.IsZero() || !ok {
+		return
+	}
+	v := m.world.Shared[id]
+	v.recent = [steadySamples]sample{}
+	if from := at.Add(p.Settling); from.After(v.from) {
+		v.from = from
+	}
+	m.world.Shared[id] = v
 }

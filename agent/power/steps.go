@@ -274,6 +274,9 @@ func (m *Machine) tookOver(now time.Time, t *target, in Switched) {
 // relayMoved books what the lane read back: it is a measurement of the relay, newer than any poll.
 func (m *Machine) relayMoved(now time.Time, t *target, in Switched) {
 	w, o := t.current, t.current.step.On
+	if out, _ := m.world.Layout.Outlet(o); !in.Taken.IsZero() {
+		m.unsettle(out.SharedMeter(), now)
+	}
 	closed := w.step.Do == rack.DoEnergise
 	if closed {
 		top := m.topFeed(o)
@@ -333,8 +336,10 @@ func (m *Machine) learn(now time.Time, t *target, st rack.Step, v verdict) {
 	case v.code == rack.CodeWelded && v.state == rack.StateFailed && st.Do == rack.DoCut:
 		m.withdraw(now, st.On, t.plan.Node, t.job.cmd.ID)
 	case !v.suspect.IsZero():
-		m.distrust(now, st.On, v.suspect, t.job.cmd.ID)
-		m.distrust(now, v.suspect, st.On, t.job.cmd.ID)
+		m.distrust(now, st.On, "outlet "+v.suspect.String(), t.job.cmd.ID)
+		m.distrust(now, v.suspect, "outlet "+st.On.String(), t.job.cmd.ID)
+	case v.supply != "":
+		m.distrust(now, st.On, "an outlet of supply "+v.supply, t.job.cmd.ID)
 	}
 }
 
@@ -351,10 +356,10 @@ func (m *Machine) withdraw(now time.Time, o rack.OutletID, node, cmd string) {
 	m.do(Raise{rack.Alarm{Key: "welded." + o.String(), Since: now, Severity: rack.Error, Text: "outlet " + o.String() + " is welded"}})
 }
 
-func (m *Machine) distrust(now time.Time, o, other rack.OutletID, cmd string) {
+func (m *Machine) distrust(now time.Time, o rack.OutletID, other, cmd string) {
 	v := m.world.Outlets[o]
 	m.do(Learnt{})
-	v.Unproven = fmt.Sprintf("under command %s outlets %s and %s did not move as wired", cmd, o, other)
+	v.Unproven = fmt.Sprintf("under command %s outlet %s and %s did not move as wired", cmd, o, other)
 	m.world.Outlets[o] = v
 	p, _ := m.world.Layout.PDU(o.PDU)
 	m.owe(&owed{record: rack.Record{

@@ -19,6 +19,7 @@ type switching struct {
 	takeOver *rack.Progress            // the words that bring a bank under control first
 	openKept bool                      // the open half of a cycle is on disk
 	before   map[rack.OutletID]float64 // apparent power of every outlet when the write was handed over
+	supplies map[rack.MeterID]float64  // watts of every steady shared meter at that moment
 	result   rack.StepResult
 	lastAt   time.Time // newest sample seen after the write
 	below    int       // consecutive samples that prove a cut
@@ -54,6 +55,8 @@ type verdict struct {
 	text  string
 	// suspect is the outlet that moved instead.
 	suspect rack.OutletID
+	// supply is the shared meter that showed the step instead, of an outlet that has its own.
+	supply string
 }
 
 // sampleGap is the shortest time between two samples that count as two. Source: ADE7953 data sheet rev. C, rms
@@ -73,6 +76,7 @@ func (w *switching) start(now time.Time, s *Snapshot, token uint64) {
 			w.before[id] = va
 		}
 	}
+	w.supplies = s.steadySupplies()
 	w.loadW = threshold(s.Layout, w.step.On)
 	out, _ := s.Layout.Outlet(w.step.On)
 	if !out.Metered && out.Supply > 0 {
@@ -267,6 +271,12 @@ func (w *switching) unproven(s *Snapshot) verdict {
 	}
 	if other, ok := w.fellInstead(s); ok {
 		return w.otherFell(other)
+	}
+	if name, ok := w.supplyFell(s); ok {
+		return verdict{
+			state: rack.StateFailed, code: rack.CodeWiringUnproven, supply: name,
+			text: "the supply " + name + " lost this load instead: the wiring is not as configured",
+		}
 	}
 	switch {
 	case w.hollow != nil && (w.result.Proof == nil || w.below > 0):
