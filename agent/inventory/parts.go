@@ -96,7 +96,6 @@ func findPart(name string) (sensorPart, bool) {
 }
 
 // Error classes are the makers' figures for the range the part is used in; see the drivers for the sources.
-func dc(power rack.Power) rack.Meaning { return rack.Meaning{Current: rack.DC, Power: power} }
 
 func openTMP75(bus i2cbus.Conn, c config.Sensor) (part, error) {
 	d, err := tmp75.New(bus, tmp75.Opts{Name: c.Name, Addr: uint16(c.Address)})
@@ -215,10 +214,10 @@ func openINA228(kind ina228.Part, classPct float64) func(i2cbus.Conn, config.Sen
 		if err != nil {
 			return part{}, err
 		}
-		return of(d, func(m ina228.Measurement) []value {
+		return metered(d, func(m ina228.Measurement) []value {
 			out := rail(1, m.Voltage, m.Current, m.Power, m.Raw.VBUS, m.Raw.VSHUNT, drivers.None, m.CurrentFault, classPct, 85)
 			return append(out, celsius(rack.TempC, 1, m.Temperature, uint32(m.Raw.DIETEMP), drivers.None, -40, 150))
-		}).setUp(d.Configure, ina228.Conversion), nil
+		}, railTotals(d, kind, c)...).setUp(d.Configure, ina228.Conversion), nil
 	}
 }
 
@@ -306,13 +305,13 @@ func openADE7880(bus i2cbus.Conn, c config.Sensor) (part, error) {
 	if err != nil {
 		return part{}, err
 	}
-	return of(d, func(m ade7880.Measurement) []value {
+	return metered(d, func(m ade7880.Measurement) []value {
 		var out []value
 		for i, l := range []ade7880.Line{m.A, m.B, m.C} {
 			out = append(out, phaseValues(i+1, l)...)
 		}
 		return out
-	}).setUp(d.Configure, ade7880.Settling).labelled([]config.Input{{Input: 1, Label: "l1"}, {Input: 2, Label: "l2"}, {Input: 3, Label: "l3"}}), nil
+	}, phaseTotals(phase)...).setUp(d.Configure, ade7880.Settling).labelled([]config.Input{{Input: 1, Label: "l1"}, {Input: 2, Label: "l2"}, {Input: 3, Label: "l3"}}), nil
 }
 
 func phaseValues(i int, l ade7880.Line) []value {

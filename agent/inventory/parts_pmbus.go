@@ -85,13 +85,13 @@ func openADM1272(kind adm1272.Part, most float64) func(i2cbus.Conn, config.Senso
 		if err != nil {
 			return part{}, err
 		}
-		p := of(d, func(m adm1272.Measurement) []value {
+		p := metered(d, func(m adm1272.Measurement) []value {
 			return []value{
 				pmVolts(rack.DCVolts, 1, m.VIN, dcMeaning(), most), pmVolts(rack.DCVolts, 2, m.VOUT, dcMeaning(), most),
 				pmAmps(rack.DCAmps, 1, m.IOUT, dcMeaning()), pmWatts(rack.DCWatts, 1, m.PIN, dcMeaning()),
 				pmCelsius(1, m.Temperature), pmFault(m.Status),
 			}
-		}).setUp(d.Configure, hotSwapSettling).named("in", "out")
+		}, hotSwapTotals(d, kind)...).setUp(d.Configure, hotSwapSettling).named("in", "out")
 		p.always = true // it is known to have lost its supply by a setting that is not its default
 		return p, nil
 	}

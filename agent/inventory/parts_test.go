@@ -24,6 +24,8 @@ type expectation struct {
 	conf config.Sensor
 	chip func() drivertest.Chip
 	want map[string]float64 // quantity.index
+	// first are values that move on: those of the first reading, and of the first one after a brown-out.
+	first map[string]float64
 }
 
 func steadyAt(v float64) drivertest.Quantity { return drivertest.Constant(v) }
@@ -55,7 +57,7 @@ func parts() map[string]expectation {
 			return c
 		}, want: map[string]float64{"temp_c.1": 25, "rh_pct.1": 40, "air_hpa.1": 1000}},
 		"ina226": {conf: config.Sensor{ShuntOhm: 0.001, MaxA: 50}, chip: func() drivertest.Chip { return drivertest.NewINA226(shunt(20)) }, want: map[string]float64{"dc_u_v.1": 12, "dc_i_a.1": 20, "dc_p_w.1": 240}},
-		"ina228": ina228s(drivertest.NewINA228),
+		"ina228": counts(ina228s(drivertest.NewINA228)),
 		"ina237": ina228s(drivertest.NewINA237),
 		"ina238": ina228s(drivertest.NewINA238),
 		"ina3221": {conf: config.Sensor{Inputs: []config.Input{{Input: 2, Label: "5v", ShuntOhm: 0.01}}}, chip: func() drivertest.Chip {
@@ -64,7 +66,7 @@ func parts() map[string]expectation {
 		"ade7880": {conf: config.Sensor{FullScaleV: 350, FullScaleA: 80, Hertz: 50, Address: 0x38}, chip: func() drivertest.Chip {
 			l := drivertest.PhaseFlow{VoltsRMS: 230, AmpsRMS: 10, Watts: 2300, VA: 2300, Hertz: 50}
 			return drivertest.NewADE7880(drivertest.ADE7880Opts{Line: drivertest.SteadyPhases{Phase: [3]drivertest.PhaseFlow{l, l, l}}, FullVolts: 350, FullAmps: 80})
-		}, want: map[string]float64{"ac_u_v.1": 230, "ac_i_a.2": 10, "ac_p_w.3": 2300, "ac_f_hz.1": 50}},
+		}, want: map[string]float64{"ac_u_v.1": 230, "ac_i_a.2": 10, "ac_p_w.3": 2300, "ac_f_hz.1": 50}, first: map[string]float64{"ac_e_wh.1": 0, "ac_e_wh.2": 0, "ac_e_wh.3": 0}},
 		"ads1115": {conf: config.Sensor{Inputs: []config.Input{
 			{Input: 1, Label: "supply", Measure: "flow_lpm", BurdenOhm: 150, High: 60}, {Input: 2, Measure: "volts"}, {Input: 3, Measure: "leak", RefV: 3.3},
 		}}, chip: func() drivertest.Chip {
@@ -88,10 +90,10 @@ func parts() map[string]expectation {
 		}, want: map[string]float64{"fault.1": 0}},
 		"adm1272": {conf: config.Sensor{ShuntOhm: 0.0005, RangeV: 100, RangeMV: 30}, chip: func() drivertest.Chip {
 			return drivertest.NewADM1272(drivertest.ADM1272Opts{PMBusOpts: pm(), RsMilliohm: 0.5, Load: load})
-		}, want: map[string]float64{"dc_u_v.1": 48, "dc_i_a.1": 20, "dc_p_w.1": 960, "temp_c.1": 25, "fault.1": 0}},
+		}, want: map[string]float64{"dc_u_v.1": 48, "dc_i_a.1": 20, "dc_p_w.1": 960, "temp_c.1": 25, "fault.1": 0}, first: map[string]float64{"dc_e_wh.1": 0}},
 		"adm1278": {conf: config.Sensor{ShuntOhm: 0.0005}, chip: func() drivertest.Chip {
 			return drivertest.NewADM1278(drivertest.ADM1272Opts{PMBusOpts: pm(), RsMilliohm: 0.5, Load: drivertest.ConstantLoad(12, 30)})
-		}, want: map[string]float64{"dc_u_v.1": 12, "dc_i_a.1": 30, "dc_p_w.1": 360}},
+		}, want: map[string]float64{"dc_u_v.1": 12, "dc_i_a.1": 30, "dc_p_w.1": 360}, first: map[string]float64{"dc_e_wh.1": 0}},
 		"ltc4286": {conf: config.Sensor{ShuntOhm: 0.0003}, chip: func() drivertest.Chip {
 			return drivertest.NewLTC4286(drivertest.LTC4286Opts{PMBusOpts: pm(), RsMicroohm: 300, Load: load})
 		}, want: map[string]float64{"dc_u_v.1": 48, "dc_i_a.1": 20}},
@@ -126,6 +128,12 @@ func ina228s(open func(drivertest.INA228Opts) *drivertest.INA228) expectation {
 		},
 		want: map[string]float64{"dc_u_v.1": 48, "dc_i_a.1": 20, "dc_p_w.1": 960},
 	}
+}
+
+// counts is an expectation of a part that counts energy.
+func counts(e expectation) expectation {
+	e.first = map[string]float64{"dc_e_wh.1": 0}
+	return e
 }
 
 func turning(int, float64, time.Time) float64 { return 3000 }
@@ -204,17 +212,17 @@ func readPart(t *testing.T, p sensorPart, e expectation, via string) {
 	d, done := on(t, bus, p, e, chip, via)
 	defer done()
 	got := polled(t, d)
-	for point, want := range e.want {
+	for point, want := range together(e.want, e.first) {
 		r, ok := got[point]
 		if !ok || r.Quality == rack.QualityBad || math.Abs(r.Value-want) > 0.02*math.Abs(want)+0.07 {
 			t.Errorf("%s = %v (%s %s), want %v; points %v", point, r.Value, r.Quality, r.Reason, want, slices.Sorted(maps.Keys(got)))
 		}
 	}
 	for _, point := range d.Points {
-		if electrical := strings.Contains(string(point.Quantity), "_u_v") || strings.Contains(string(point.Quantity), "_p_w"); electrical && point.Quantity != rack.InVolts && point.Quantity != rack.InWatts && point.Meaning.Current == "" {
+		if electrical := strings.Contains(string(point.Quantity), "_u_v") || strings.Contains(string(point.Quantity), "_p_w") || isEnergy(point.Point); electrical && point.Quantity != rack.InVolts && point.Quantity != rack.InWatts && point.Meaning.Current == "" {
 			t.Errorf("%s does not say whether it is AC or DC", point.Point)
 		}
-		if strings.HasSuffix(string(point.Quantity), "_p_w") && point.Meaning.Power == "" {
+		if (strings.HasSuffix(string(point.Quantity), "_p_w") || isEnergy(point.Point)) && point.Meaning.Power == "" {
 			t.Errorf("%s does not say which power it is", point.Point)
 		}
 	}
@@ -223,11 +231,17 @@ func readPart(t *testing.T, p sensorPart, e expectation, via string) {
 	}
 	chip.Reset() // a brown-out is noticed, or changes no number
 	got = polled(t, d)
-	for point, want := range e.want {
+	for point, want := range together(e.want, e.first) {
 		if r := got[point]; math.Abs(r.Value-want) > 0.02*math.Abs(want)+0.07 {
 			t.Errorf("after a brown-out %s = %v, want %v", point, r.Value, want)
 		}
 	}
+}
+
+func together(a, b map[string]float64) map[string]float64 {
+	out := maps.Clone(a)
+	maps.Copy(out, b)
+	return out
 }
 
 // polled identifies and reads a device until it gives values.

@@ -33,6 +33,7 @@ type part struct {
 	always    bool                        // configure also when it was never seen at its power-on settings
 	settle    time.Duration               // after configure, until the first sample means anything
 	read      func(context.Context) ([]value, error)
+	lost      func() // what it counts may have begun again; nil: it counts nothing
 }
 
 // driver is what every driver of a sensor offers.
@@ -128,6 +129,9 @@ func (s *sensor) identify(ctx context.Context) (drivers.Ident, error) {
 	id, err := s.part.identify(ctx)
 	if err != nil || !s.unset && !s.part.always {
 		return id, err
+	}
+	if s.part.lost != nil {
+		s.part.lost()
 	}
 	if err := s.part.configure(ctx); err != nil {
 		return id, err
