@@ -463,6 +463,67 @@ func TestBadAgainFailsTheQueue(t *testing.T) {
 	})
 }
 
+// The same, and an act among those who wait. A second after the last attempt it brings the next one, like an act that
+// comes in that moment; whoever polls is turned away. Within the second both are.
+func TestBadAgainLetsAnActTry(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		good  time.Duration // for how long, before it is bad again
+		acts  bool          // does an act wait?
+		fault drivers.Fault // of the act
+	}{
+		{"a second and more", 5 * time.Second, true, drivers.None},
+		{"less than a second", 500 * time.Millisecond, true, drivers.BusFenced},
+		{"no act waits", 5 * time.Second, false, drivers.BusFenced},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			needsHelp(t, Opts{}, func(t *testing.T, b *Bus, w *wire, m *medic, _ *[]told) {
+				w.hold(syscall.EBUSY, 0x10, 0x11)
+				_, _ = ask(b.Poll(), 0x10), ask(b.Poll(), 0x11)
+				for range 5 { // the next rest is 32 s
+					_ = ask(b.Poll(), 0x10)
+					time.Sleep(longestRest)
+				}
+				m.frees = true
+				if err := errors.Join(ask(b.Poll(), 0x10), ask(b.Poll(), 0x11)); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(c.good)
+				w.hold(syscall.EBUSY, 0x10, 0x11, 0x20)
+				w.takes = 100 * time.Millisecond
+				n, attempts := len(w.traffic()), len(m.at)
+				_ = ask(b.Poll(), 0x10)
+				var all sync.WaitGroup
+				ends := func(h *Handle, addr uint16, want drivers.Fault) {
+					all.Go(func() {
+						if err := ask(h, addr); want == drivers.None && err != nil || want != drivers.None && !errors.Is(err, want) {
+							t.Errorf("0x%02x: %v, want %v", addr, err, want)
+						}
+					})
+					synctest.Wait()
+				}
+				ends(b.Poll(), 0x11, drivers.BusFault) // convicts
+				ends(b.Poll(), 0x10, drivers.BusFenced)
+				if c.acts {
+					ends(b.Act(), 0x20, c.fault)
+				}
+				all.Wait()
+				if c.fault != drivers.None {
+					ends(b.Poll(), 0x10, drivers.BusFenced)
+					all.Wait()
+				}
+				sent, tried := 2, 0
+				if c.fault == drivers.None {
+					sent, tried = 3, 1
+				}
+				if len(w.traffic())-n != sent || len(m.at)-attempts != tried {
+					t.Errorf("%d recoveries, wire %q", len(m.at)-attempts, w.traffic()[n:])
+				}
+			})
+		})
+	}
+}
+
 // A transfer that returned late with a time-out counts like any other.
 func TestRestAfterALateTimeout(t *testing.T) {
 	onBus(t, Opts{}, func(t *testing.T, b *Bus, w *wire) {

@@ -213,8 +213,13 @@ func (o *owner) judge() {
 	}
 	o.bus.ledger.bad(o.fence.since)
 	o.report(true, o.fence.since)
-	if o.fence.refuses(now, poll) {
-		o.failAll(drivers.Cancelled, o.fence.cause(now))
+	if !o.fence.refuses(now, poll) {
+		return
+	}
+	cause := o.fence.cause(now)
+	o.fail(poll, drivers.Cancelled, cause)
+	if len(o.waiting[act]) > 0 && o.fence.refuses(now, act) { // else the first of them brings an attempt, as one that comes now would
+		o.fail(act, drivers.Cancelled, cause)
 	}
 }
 
@@ -272,12 +277,17 @@ func (o *owner) shut() {
 }
 
 func (o *owner) failAll(f drivers.Fault, cause error) {
-	for q := range o.waiting {
-		for _, j := range o.waiting[q] {
-			j.granted <- o.bus.fault(waiting, f, cause)
-		}
-		o.waiting[q] = nil
+	for q := range queues {
+		o.fail(q, f, cause)
 	}
+}
+
+// fail answers all who wait in one line.
+func (o *owner) fail(q queue, f drivers.Fault, cause error) {
+	for _, j := range o.waiting[q] {
+		j.granted <- o.bus.fault(waiting, f, cause)
+	}
+	o.waiting[q] = nil
 }
 
 func (o *owner) report(bad bool, since time.Time) {
