@@ -190,6 +190,10 @@ type Handle struct {
 	queue queue
 }
 
+// Acts tells whether the handle is Act's. Whatever refuses jobs for a time on its own account, such as a mux with a bad
+// channel, asks it in order to refuse an act for no longer than the bus does.
+func (h *Handle) Acts() bool { return h.queue == act }
+
 // Tx runs one transfer as a job of its own.
 func (h *Handle) Tx(addr uint16, w, r []byte) error {
 	return h.Do(context.Background(), func(tx i2c.Bus) error { return tx.Tx(addr, w, r) })

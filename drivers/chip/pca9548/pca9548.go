@@ -8,6 +8,11 @@
 // Segment. A switch behind a channel of another one is a switch on that Port. Nothing is remembered to save a write;
 // the only thing remembered is doubt, and doubt adds writes.
 //
+// A data line that is held low, on an adapter that does not look (Linux i2c-gpio), acknowledges every byte and reads as
+// 00: a deselect that reached nobody looks like one that worked. Only a byte that is not 0 proves that the line lives.
+// An off that did not come right after such a byte is good for the switch's own next job, which selects anew. For the
+// others of its Segment it counts only once it was read while the line is known to live.
+//
 // A switch that loses its supply in the middle of a job disconnects, and what the job reads from then on is nobody's,
 // or another part's. After a job that read, the control byte is therefore read once more (20 bits on the wire: 0.2 ms
 // at 100 kHz). An all-ones reading does not give such a job away, since for a power meter it is a value.
@@ -58,7 +63,8 @@ type Opts struct {
 	// Segment is shared by the switches that sit on the same stretch of bus, if there are several.
 	Segment *Segment
 
-	// Unverified leaves out the look at the control byte after a job that read.
+	// Unverified leaves out the look at the control byte after a job that read. A line that is held low is then not
+	// noticed, and each such job costs the next one of another switch of the Segment three short transfers.
 	Unverified bool
 
 	// Reset, if not nil, pulses the part's reset pin, which disconnects all channels whatever the bus does. It is
@@ -80,6 +86,9 @@ type Dev struct {
 	// died with a channel selected. Only jobs on up touch it; it is atomic because a job that lost a hung bus still
 	// returns while the next one runs. Such a job can add doubt but, without the bus, never take it away.
 	doubt atomic.Bool
+
+	// unseen is set while the last off was acknowledged but not seen on a line known to live. The same holds for it.
+	unseen atomic.Bool
 
 	// spent is set from a call of Reset until a deselect has worked. The same holds for it.
 	spent atomic.Bool
@@ -132,7 +141,8 @@ func (d *Dev) Identify(ctx context.Context) (drivers.Ident, error) {
 func (d *Dev) Port(n int) (*Port, error) { return d.PortOn(d.up, n) }
 
 // PortOn is Port through another handle of the same upstream bus: a relay behind a channel goes before what is
-// measured there. What is in doubt of the switch, and which channel is fenced, is one for all handles.
+// measured there. What is in doubt of the switch, and which channel is fenced, is one for all handles; but a handle that
+// says of itself that it acts (i2cbus.Handle.Acts, Port.Acts) is not held off a fenced channel for longer than firstFence.
 func (d *Dev) PortOn(up i2cbus.Conn, n int) (*Port, error) {
 	if up == nil {
 		return nil, fmt.Errorf("%s: no bus", d.name)
@@ -140,18 +150,23 @@ func (d *Dev) PortOn(up i2cbus.Conn, n int) (*Port, error) {
 	if n < 0 || n >= d.part.channels {
 		return nil, fmt.Errorf("%s: channel %d is outside 0-%d", d.name, n, d.part.channels-1)
 	}
-	return &Port{mux: d, up: up, n: n}, nil
+	h, ok := up.(interface{ Acts() bool })
+	return &Port{mux: d, up: up, n: n, acts: ok && h.Acts()}, nil
 }
 
 // Port is the bus behind one channel.
 type Port struct {
-	mux *Dev
-	up  i2cbus.Conn
-	n   int
+	mux  *Dev
+	up   i2cbus.Conn
+	n    int
+	acts bool
 }
 
 // String names the port.
 func (p *Port) String() string { return fmt.Sprintf("%s channel %d", p.mux.name, p.n) }
+
+// Acts tells whether the upstream handle does, for a switch behind this channel.
+func (p *Port) Acts() bool { return p.acts }
 
 // SetSpeed always fails: the upstream adapter sets the clock for all channels.
 func (p *Port) SetSpeed(physic.Frequency) error {
@@ -182,12 +197,13 @@ func (p *Port) Do(ctx context.Context, job func(tx i2c.Bus) error) error {
 		if !detach() {
 			return p.mux.fail("select channel", drivers.Cancelled, context.Cause(ctx))
 		}
-		return p.mux.with(detached, tx, p.n, job)
+		return p.mux.with(detached, tx, p, job)
 	})
 }
 
-func (d *Dev) with(ctx context.Context, tx i2c.Bus, n int, job func(tx i2c.Bus) error) (err error) {
-	if err := d.Fenced(n); err != nil {
+func (d *Dev) with(ctx context.Context, tx i2c.Bus, p *Port, job func(tx i2c.Bus) error) (err error) {
+	n := p.n
+	if err := d.refuses(n, p.acts); err != nil {
 		return d.fail("select channel", drivers.Cancelled, err)
 	}
 	if err := d.clear(ctx, tx); err != nil {
@@ -199,13 +215,17 @@ func (d *Dev) with(ctx context.Context, tx i2c.Bus, n int, job func(tx i2c.Bus) 
 	if err := d.connect(tx, n, v); err != nil {
 		return err
 	}
+	if err := d.settle(tx, n, v); err != nil {
+		return err
+	}
 	if err := job(v); err != nil {
 		return err
 	}
 	return d.check(tx, n, v)
 }
 
-// clear proves that no channel of the stretch of bus is connected, where that is in doubt.
+// clear proves that no channel of the stretch of bus is connected, where that is in doubt. A switch whose off nobody has
+// seen is turned off once more, so that the look at it, in settle, need not refuse the job.
 func (d *Dev) clear(ctx context.Context, tx i2c.Bus) error {
 	if d.doubt.Load() {
 		if err := d.off(ctx, tx); err != nil {
@@ -213,7 +233,7 @@ func (d *Dev) clear(ctx context.Context, tx i2c.Bus) error {
 		}
 	}
 	for _, other := range d.o.Segment.others(d) {
-		if !other.doubt.Load() {
+		if !other.doubt.Load() && (!other.unseen.Load() || other.disconnect(tx) == nil) {
 			continue
 		}
 		if err := other.off(ctx, tx); err != nil && !isNobody(err) {
@@ -230,6 +250,12 @@ func (d *Dev) connect(tx i2c.Bus, n int, v *visit) error {
 	if err := tx.Tx(d.o.Addr, []byte{want}, nil); err != nil {
 		return d.fail("select channel", drivers.FaultOf(err), err)
 	}
+	return d.confirm(tx, n, v)
+}
+
+// confirm reads the control byte of a switch with a channel connected, which proves that the line lives as well.
+func (d *Dev) confirm(tx i2c.Bus, n int, v *visit) error {
+	want := byte(1) << n
 	got, err := d.control(tx)
 	v.note(err)
 	if err != nil {
@@ -252,19 +278,22 @@ func (d *Dev) check(tx i2c.Bus, n int, v *visit) error {
 	case err != nil:
 		return err
 	case got == want:
+		v.lives = true
 		return nil
 	case got == noChannel:
-		return d.fail("check channel", drivers.Restarted, fmt.Errorf("the control byte went from %02x to 00 during the job", want))
+		return d.fail("check channel", drivers.Restarted,
+			fmt.Errorf("the control byte went from %02x to 00 during the job, or the data line is held low", want))
 	default:
 		return d.fail("check channel", drivers.Mismatch, fmt.Errorf("the control byte went from %02x to %02x during the job", want, got))
 	}
 }
 
-// leave ends a job. After a clean job an acknowledged write of 0 is proof; after any error it is read back.
+// leave ends a job. After a clean job an acknowledged write of 0 is proof, for the others of the Segment too if the line
+// was seen to live at its end; after any error it is read back.
 func (d *Dev) leave(ctx context.Context, tx i2c.Bus, n int, v *visit, err error) error {
 	held := v.held.Load()
-	if err == nil && !held && tx.Tx(d.o.Addr, []byte{noChannel}, nil) == nil {
-		d.proven()
+	if err == nil && !held && d.disconnect(tx) == nil {
+		d.proven(v.lives)
 		d.lower(n)
 		return nil
 	}
@@ -313,25 +342,30 @@ func (d *Dev) recover(ctx context.Context, tx i2c.Bus, failed error) error {
 	return d.deselect(tx)
 }
 
-// deselect turns all channels off and proves it by reading back.
+// disconnect turns all channels off, and proves nothing.
+func (d *Dev) disconnect(tx i2c.Bus) error { return tx.Tx(d.o.Addr, []byte{noChannel}, nil) }
+
+// deselect turns all channels off and proves it by reading back, as far as a 0 that is read can prove anything.
 func (d *Dev) deselect(tx i2c.Bus) error {
 	d.doubt.Store(true)
-	werr := tx.Tx(d.o.Addr, []byte{noChannel}, nil)
+	werr := d.disconnect(tx)
 	got, err := d.control(tx)
 	switch {
 	case drivers.FaultOf(werr) == drivers.NoAnswer && drivers.FaultOf(err) == drivers.NoAnswer:
+		d.unseen.Store(false) // nobody there, on a line that is high in the ninth clock
 		return d.fail("deselect", drivers.NoAnswer, &nobody{werr})
 	case err != nil:
 		return also(werr, err)
 	case got != noChannel:
 		return d.fail("deselect", drivers.Mismatch, also(werr, fmt.Errorf("control byte reads %02x", got)))
 	}
-	d.proven()
+	d.proven(false)
 	return nil
 }
 
-// proven notes that no channel is connected.
-func (d *Dev) proven() {
+// proven notes that no channel is connected; lives: on a line that was known to live.
+func (d *Dev) proven(lives bool) {
+	d.unseen.Store(!lives)
 	d.doubt.Store(false)
 	d.spent.Store(false)
 }

@@ -305,3 +305,124 @@ func TestPortOnAnotherHandle(t *testing.T) {
 		}
 	})
 }
+
+// bitBanged is a bus whose adapter drives two GPIO lines and does not look at the data line: while that is held low every
+// byte is acknowledged and reads as 00.
+type bitBanged struct {
+	*drivertest.Bus
+	low bool
+}
+
+func (b *bitBanged) Tx(ctx context.Context, addr uint16, w, r []byte) error {
+	if b.low {
+		clear(r)
+		return nil
+	}
+	return b.Bus.Tx(ctx, addr, w, r)
+}
+
+// Two PDUs, each with its relays behind a switch of its own, at one address. A part of the first one takes the data line
+// during a job and lets go of it when the next one has begun. A cut of the second PDU must not reach the first.
+func TestCutAfterAHeldLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := &bitBanged{Bus: drivertest.NewBus("bus", drivertest.BusOpts{})}
+		trunk := i2cbus.New(bus, i2cbus.Opts{})
+		defer trunk.Close()
+		var s pca9548.Segment
+		var relays [2]*drivertest.Expander8
+		var port [2]*pca9548.Port
+		for i := range relays {
+			m := drivertest.NewPCA9548()
+			name := []string{"first", "second"}[i]
+			bus.Attach(name, uint16(0x70+i), m)
+			relays[i] = drivertest.NewPCA9554(nil)
+			relays[i].Load(0xf0, 0)
+			m.Channel(2+i).Attach("relays", 0x27, relays[i])
+			d, err := pca9548.New(trunk.Act(), pca9548.Opts{Name: name, Addr: uint16(0x70 + i), Segment: &s})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if port[i], err = d.Port(2 + i); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := who(port[i]); err != nil || got != 0xf0 {
+				t.Fatalf("%s: %02x, %v", name, got, err)
+			}
+		}
+		err := port[0].Do(t.Context(), func(tx i2c.Bus) error {
+			bus.low = true
+			return tx.Tx(0x27, []byte{0x01}, make([]byte, 1))
+		})
+		if err == nil {
+			t.Error("a value was read on a held line")
+		}
+		bus.low = false
+		err = port[1].Do(t.Context(), func(tx i2c.Bus) error { return tx.Tx(0x27, []byte{0x01, 0xe0}, nil) })
+		first, _ := who(port[0])
+		second, _ := who(port[1])
+		if err != nil || first != 0xf0 || second != 0xe0 {
+			t.Errorf("%v, latches %02x and %02x", err, first, second)
+		}
+	})
+}
+
+// The channel held the bus seven times and is well again. A poll waits for the end of the minute, an act tries a second
+// after the last time, also through a switch behind the channel.
+func TestActOnAFencedChannel(t *testing.T) {
+	for _, mux := range []string{"outer", "inner"} {
+		t.Run(mux, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRack(t)
+				act := func(up i2cbus.Conn, mux string, n int) *pca9548.Port {
+					p, err := r.muxes[mux].PortOn(up, n)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return p
+				}
+				n, poll, relay := 3, r.channel("inner", 1), act(act(r.trunk.Act(), "outer", 3), "inner", 1)
+				if mux == "outer" {
+					n, poll, relay = 2, r.channel("outer", 2), act(r.trunk.Act(), "outer", 2)
+				}
+				if !relay.Acts() || poll.Acts() {
+					t.Fatalf("the relay acts: %t, the meter: %t", relay.Acts(), poll.Acts())
+				}
+				hold := func(p *pca9548.Port) {
+					r.outer.Hang(n, false)
+					if _, err := who(p); err == nil || isFenced(err) {
+						t.Fatalf("on a held bus: %v", err)
+					}
+					r.outer.Heal()
+					r.outer.Reset()
+				}
+				for range 7 {
+					time.Sleep(time.Minute)
+					hold(poll)
+				}
+				refused := func(p *pca9548.Port, left time.Duration) {
+					t.Helper()
+					before := r.trunk.Stats().Transfers
+					_, err := who(p)
+					if f, ok := errors.AsType[*pca9548.FencedError](err); !ok || time.Until(f.Until) != left || r.trunk.Stats().Transfers != before {
+						t.Errorf("%s: %v", p, err)
+					}
+				}
+				refused(relay, time.Second)
+				time.Sleep(time.Second)
+				hold(relay) // not well yet: again a second, and a minute for who polls
+				refused(relay, time.Second)
+				refused(poll, time.Minute)
+				time.Sleep(time.Second - 1)
+				refused(relay, 1)
+				time.Sleep(time.Nanosecond)
+				refused(poll, 59*time.Second)
+				if _, err := who(relay); err != nil || r.muxes["outer"].Fenced(n) != nil {
+					t.Errorf("%v, then %v", err, r.muxes["outer"].Fenced(n))
+				}
+				if _, err := who(poll); err != nil {
+					t.Errorf("the meter after it: %v", err)
+				}
+			})
+		})
+	}
+}
