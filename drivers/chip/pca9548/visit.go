@@ -25,6 +25,8 @@ type visit struct {
 	i2c.Bus
 	read atomic.Bool // something was read
 	held atomic.Bool // a transfer failed as on a bus that somebody holds
+
+	lives bool // the channel was read back at the end of the job; of the switch alone
 }
 
 // Tx is that of the bus.
