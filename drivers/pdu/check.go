@@ -32,6 +32,10 @@ const (
 // mostOutlets is what an outlet's number may be: two digits (rack.ParseOutletID), and half of that for people.
 const mostOutlets = 48
 
+// longestSettling is in ms. The proof of a cut ends 5 s after its write and begins once the meter has settled: this
+// leaves 2 s for the two samples that it takes. With more no cut could ever be proven.
+const longestSettling = 3000
+
 // nameRule is what names in topics look like.
 var nameRule = regexp.MustCompile(`^[a-z0-9-]{1,23}$`)
 
@@ -63,7 +67,7 @@ func (c *checker) check(f *modelFile) {
 	} else {
 		c.within("nominal_v", f.NominalV, 100, 277) // mains of the world, line to neutral or line to line
 	}
-	c.within("settling_ms", float64(f.SettlingMS), 200, 60_000)
+	c.within("settling_ms", float64(f.SettlingMS), 200, longestSettling)
 	c.buses(f)
 	for i, m := range f.Meters {
 		c.meter(f, i, m)
@@ -130,12 +134,16 @@ func (c *checker) put(f *modelFile, seen *[]taken, key string, addr int, mux, ch
 		return
 	}
 	c.channel(f, key, mux, channel)
-	here := placeAt(addr, mux, channel)
+	c.occupy(seen, key, placeAt(addr, mux, channel), "")
+}
+
+// occupy notes an address of a part; why says why it is not the one in the file, empty where it is.
+func (c *checker) occupy(seen *[]taken, key string, here place, why string) {
 	again := false // the first at a place keeps it
 	for _, p := range *seen {
 		same := p.mux == here.mux && p.channel == here.channel
 		if p.addr == here.addr && (same || p.mux == upstream || here.mux == upstream) {
-			c.bad(key, "address 0x%02x is taken by %s", addr, p.by)
+			c.bad(key, "address 0x%02x is taken by %s%s", here.addr, p.by, why)
 		}
 		again = again || p.place == here
 	}
@@ -163,7 +171,7 @@ func (c *checker) buses(f *modelFile) {
 	}
 	if e := f.Buses.FRU; e != nil {
 		c.put(f, seen, "buses.fru", e.Address, e.Mux, e.Channel, at24.FirstAddr, at24.LastAddr)
-		c.memory(e)
+		c.memory(seen, e)
 	}
 	for i, t := range f.Buses.Temperatures {
 		c.put(f, seen, fmt.Sprintf("buses.temperatures[%d]", i), t.Address, t.Mux, t.Channel, tmp75.FirstAddr, tmp75.LastAddr)
@@ -196,11 +204,23 @@ func (c *checker) channel(f *modelFile, key string, mux, channel *int) {
 	}
 }
 
-func (c *checker) memory(e *fruEntry) {
-	if part := at24.Part(e.Part); !slices.Contains(at24.Known(), part) {
-		c.bad("buses.fru.part", "%q is none of %q", part, at24.Known())
-	} else if err := (at24.Opts{Addr: uint16(e.Address), Part: part}).Check(); err != nil {
-		c.bad("buses.fru.address", "%v", err)
+// memory also occupies what the part answers to beside its address: a relay bank there would be read as the AND of both
+// latches, and what is written from that moves relays that nobody named.
+func (c *checker) memory(seen *[]taken, e *fruEntry) {
+	const key = "buses.fru"
+	part := at24.Part(e.Part)
+	if !slices.Contains(at24.Known(), part) {
+		c.bad(key+".part", "%q is none of %q", part, at24.Known())
+		return
+	}
+	o := at24.Opts{Addr: uint16(e.Address), Part: part}
+	if err := o.Check(); err != nil {
+		c.bad(key+".address", "%v", err)
+		return
+	}
+	for _, addr := range o.Addresses()[1:] {
+		at := placeAt(int(addr), e.Mux, e.Channel)
+		c.occupy(seen, key, at, fmt.Sprintf(", and %s at 0x%02x answers there too", withArticle(e.Part), e.Address))
 	}
 }
 
@@ -255,6 +275,24 @@ func (c *checker) supplies(f *modelFile) {
 			continue
 		}
 		c.hung(f, key, *s.Meter, s.Input)
+		c.carries(f, key, s)
+	}
+}
+
+// carries refuses a meter whose full scale is below what the outlets of its bank may draw together: a model has no other
+// rating of a bank, and a meter that clips shows no step.
+func (c *checker) carries(f *modelFile, key string, s supplyEntry) {
+	if *s.Meter < 0 || *s.Meter >= len(f.Meters) {
+		return // said by hung
+	}
+	rating := 0.0
+	for _, o := range f.Outlets {
+		if o.Bank == s.Bank {
+			rating += o.RatingA
+		}
+	}
+	if a, ok := f.Meters[*s.Meter].fullScale(s.Input); ok && a < rating {
+		c.bad(key+".meter", "the meter's full scale is %.1f A, the outlets of bank %q are rated %s A together", a, s.Bank, number(rating))
 	}
 }
 
@@ -298,6 +336,7 @@ func (c *checker) outlet(f *modelFile, i int, o outletEntry) {
 		c.operation(f, key, o)
 	} else {
 		c.oneOf(key+".active", o.Active, activeHigh, activeLow)
+		c.reset(f, key, o)
 		c.relay(f, key, i, o)
 		c.position(key, o)
 	}
@@ -314,6 +353,20 @@ func (c *checker) operation(f *modelFile, key string, o outletEntry) {
 	}
 	if o.Meter == nil || *o.Meter < 0 || *o.Meter >= len(f.Meters) || !f.Meters[*o.Meter].switches() {
 		c.bad(key+".operation", "its meter is no hot-swap part")
+	}
+}
+
+// reset refuses coils that a part without a direction register energises when it loses its supply and comes back: it
+// releases all its pins then, so every contact would stand where on_controller_power_loss does not say, and the words
+// would not tell.
+func (c *checker) reset(f *modelFile, key string, o outletEntry) {
+	if o.Relays < 0 || o.Relays >= len(f.Buses.Relays) || o.Active != activeHigh {
+		return
+	}
+	name := f.Buses.Relays[o.Relays].part()
+	if part, known := relayParts()[name]; known && !part.directed {
+		c.bad(key+".active", "%s releases its pins after a reset, which with %q energises the coil against on_controller_power_loss: it takes %q only",
+			withArticle(name), activeHigh, activeLow)
 	}
 }
 

@@ -14,8 +14,8 @@
 //     redundant.
 //   - A bank whose direction reads all inputs is not under control: nothing is written (drivers.OutOfControl) until
 //     Adopt. A bank in any other unexpected state belongs to somebody else (drivers.Foreign).
-//   - They return after reading back. An error says through Switched.Taken whether the write may have happened.
-//     Nothing is repeated.
+//   - They return after reading back. An error says through Switched.Taken whether the write may have happened, and
+//     nothing that was read in a job whose mux failed afterwards counts as read back. Nothing is repeated.
 //
 // The package does not decide whether an outlet may be cut, knows no loads, keeps no schedule, does not judge
 // whether a value is plausible beyond what the chips tell, and never switches on its own: New and every reading

@@ -82,7 +82,8 @@ func (m *hotSwapMeter) measure(ctx context.Context, dev *adm1272.Dev) (MeterSamp
 }
 
 // configure learns what the part is and has it sample everything, which is also what tells later that it lost its
-// supply. It always returns an error: the first values come with a later sample.
+// supply. It always returns an error: the first values come with a later sample. Of a part that is the right one and set
+// up otherwise no value ever comes; its slot can be cut, and not energised.
 func (m *hotSwapMeter) configure(ctx context.Context, dev *adm1272.Dev, why error) error {
 	m.meter = nil
 	if _, err := dev.Identify(ctx); err != nil {

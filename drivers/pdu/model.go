@@ -47,7 +47,8 @@ type Place struct {
 	Behind string // which of its muxes and channels; empty: on its bus, where it always answers
 }
 
-// Places lists the addresses that a PDU of this model takes, those on its bus first, each once.
+// Places lists the addresses that a PDU of this model takes, those on its bus first, each once. A memory takes all that
+// it answers to.
 func (m *Model) Places() []Place {
 	var places []place
 	for _, x := range m.muxes {
@@ -57,7 +58,9 @@ func (m *Model) Places() []Place {
 		places = append(places, b.place)
 	}
 	if m.eeprom != nil {
-		places = append(places, m.eeprom.place)
+		for _, addr := range m.eeprom.opts().Addresses() {
+			places = append(places, place{addr, m.eeprom.mux, m.eeprom.channel})
+		}
 	}
 	places = append(places, m.sensors...)
 	for _, s := range m.meters {
@@ -130,6 +133,8 @@ type eeprom struct {
 	place
 	part at24.Part
 }
+
+func (e eeprom) opts() at24.Opts { return at24.Opts{Addr: e.addr, Part: e.part} }
 
 // direction is the word that makes every relay's pin of a bank an output and leaves the other pins inputs, where the
 // bank's part has such a thing.

@@ -114,6 +114,7 @@ func TestMistakes(t *testing.T) {
 		"voltage":                {"nominal_v: 230", "nominal_v: 12", "nominal_v", "nominal_v: 12", "outside", true},
 		"not a number":           {"nominal_v: 230", "nominal_v: .nan", "nominal_v", "nominal_v: .nan", "outside", true},
 		"settling":               {"settling_ms: 300", "settling_ms: 20", "settling_ms", "settling_ms: 20", "outside", false},
+		"settling past a proof":  {"settling_ms: 300", "settling_ms: 3001", "settling_ms", "settling_ms: 3001", "3001 is outside 200 to 3000", false},
 		"mux address":            {"pca9548, address: 0x70}", "pca9548, address: 0x20}", "buses.muxes[0].address", "pca9548, address: 0x20}", "outside", false},
 		"mux part":               {"part: pca9548", "part: pca9547", "buses.muxes[0].part", "part: pca9547", "none of", false},
 		"no mux":                 {"  muxes:\n    - {part: pca9548, address: 0x70}\n", "", "meters[0].channel", "channel: 0,", "no mux 0", true},

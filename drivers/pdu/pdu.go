@@ -88,7 +88,9 @@ func (p *PDU) addMemory(w *wiring) error {
 	if err != nil {
 		return err
 	}
-	p.memory, err = at24.New(bus, at24.Opts{Name: p.name + " fru", Addr: e.addr, Part: e.part})
+	o := e.opts()
+	o.Name = p.name + " fru"
+	p.memory, err = at24.New(bus, o)
 	return err
 }
 

@@ -42,6 +42,7 @@ type relayPart struct {
 	pins        int
 	first, last int // addresses
 	// directed: the part has a direction register, whose reset value (all inputs) tells that the bank is out of control.
+	// A part without one releases all its pins after a reset, so it takes coils that a low level energises only.
 	directed bool
 	open     func(bus i2c.Bus, name string, addr uint16) (relayChip, error)
 }

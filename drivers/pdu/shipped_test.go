@@ -252,6 +252,68 @@ func TestDC6(t *testing.T) {
 	})
 }
 
+// A range bit that is not the model's spoils the watts of a slot from the start of the agent on. The slot can be cut all
+// the same; it is not energised, since no watts could show what it then draws.
+func TestDC6SetUpOtherwise(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, parts := slots(t, drivertest.ConstantLoad(54, 20))
+		defer b.close()
+		parts[2].Store(0, 0xd4, 0x15, 0x3f) // 60 V instead of 100
+		for range 2 {
+			if s, err := b.pdu.Meter(t.Context(), 2); !errors.Is(err, drivers.Mismatch) || len(s.Outlets) != 0 {
+				t.Errorf("%+v, %v", s, err)
+			}
+		}
+		if s, err := b.pdu.Cut(t.Context(), 3); err != nil || s.Confirmed.IsZero() || parts[2].Output() {
+			t.Errorf("slot 3 is not cut: %+v, %v", s, err)
+		}
+		if s, err := b.pdu.Energise(t.Context(), 3); !errors.Is(err, drivers.NotRead) || !s.Taken.IsZero() || parts[2].Output() {
+			t.Errorf("slot 3 is energised: %+v, %v", s, err)
+		}
+		parts[2].Store(0, 0xd4, 0x35, 0x3f)
+		meter(t, b.pdu, 2)
+		if _, err := b.pdu.Energise(t.Context(), 3); err != nil || !parts[2].Output() {
+			t.Errorf("set up as the model says: %v", err)
+		}
+	})
+}
+
+// The mux fails after the read-back of a slot: which slot was read is open, so the write is taken and not confirmed.
+func TestDC6MuxFailsAfterTheReadBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		before uint64 // the first transfer that fails, counted from the last of the job
+		fault  drivertest.Fault
+	}{
+		"channel cannot be looked at":  {1, drivertest.Fault{Kind: drivertest.FaultTimeout, Times: 1}},
+		"channel lost":                 {1, drivertest.Fault{Kind: drivertest.FaultZeros, Times: 1}},
+		"deselect refused for ever":    {0, drivertest.Fault{Kind: drivertest.FaultNackAddress}},
+		"deselect held for ever":       {0, drivertest.Fault{Kind: drivertest.FaultBusError}},
+		"neither looked at nor let go": {1, drivertest.Fault{Kind: drivertest.FaultBusError}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, parts := slots(t, drivertest.ConstantLoad(54, 20))
+				defer b.close()
+				meter(t, b.pdu, 2)
+				start := len(b.trace.Transfers())
+				if _, err := b.pdu.Cut(t.Context(), 3); err != nil {
+					t.Fatal(err)
+				}
+				job := uint64(len(b.trace.Transfers()) - start) // a job of the same transfers follows
+				if _, err := b.pdu.Energise(t.Context(), 3); err != nil {
+					t.Fatal(err)
+				}
+				c.fault.Addr, c.fault.First = 0x70, uint64(len(b.trace.Transfers()))+job-c.before
+				b.bus.Inject(c.fault)
+				s, err := b.pdu.Cut(t.Context(), 3)
+				if err == nil || s.Taken.IsZero() || !s.Confirmed.IsZero() || parts[2].Output() {
+					t.Errorf("%+v, %v, output %t", s, err, parts[2].Output())
+				}
+			})
+		})
+	}
+}
+
 // The watts of a shelf add up over the part's accumulator, and a brown-out of the part begins again at nothing.
 func TestDC6Energy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -296,6 +358,8 @@ func TestDC6FaultsAtEveryTransfer(t *testing.T) {
 					switch {
 					case err == nil && parts[2].Output():
 						t.Errorf("%s at transfer %d: done, it says, and it is not", kind, n)
+					case err != nil && !s.Confirmed.IsZero():
+						t.Errorf("%s at transfer %d: read back, it says, and %v", kind, n, err)
 					case s.Taken.IsZero() && !parts[2].Output():
 						t.Errorf("%s at transfer %d: not written, it says: %v", kind, n, err)
 					}

@@ -15,14 +15,18 @@ import (
 // Switched says what became of one write to the relay bank. It is meaningful beside an error too.
 type Switched struct {
 	// Before is the word read just before the write, and After the word read back. After means something when
-	// Confirmed is set or the error is drivers.Mismatch.
+	// Confirmed is set or Taken is and the error is the part's own drivers.Mismatch.
 	Before, After uint16
 	// Taken is when the write transfer had returned: whatever the write did was done by then. Zero: no write was
 	// handed to the bus. Set beside an error: the write may have happened.
 	Taken time.Time
-	// Confirmed is when the word that was written was read back. Zero: it was not.
+	// Confirmed is when the word that was written was read back. Zero: it was not, or the job failed afterwards: a mux
+	// that cannot be proven to have had this channel, and no other, connected leaves open whose word was read.
 	Confirmed time.Time
 }
+
+// unproven takes back what was read back in a job that failed afterwards.
+func (s *Switched) unproven() { s.After, s.Confirmed = 0, time.Time{} }
 
 // Adopted says what became of the two writes of Adopt.
 type Adopted struct{ Latch, Direction Switched }
@@ -60,6 +64,9 @@ func (p *PDU) turn(ctx context.Context, op string, n int, closed bool) (Switched
 		s = switched(w.Latch, done, err)
 		return err
 	})
+	if err != nil && !s.Confirmed.IsZero() {
+		s.unproven()
+	}
 	return s, err
 }
 
@@ -99,6 +106,10 @@ func (p *PDU) Adopt(ctx context.Context, bank int, latch, direction uint16) (Ado
 		a.Direction = switched(w.Direction, done, err)
 		return err
 	})
+	if err != nil && !a.Direction.Confirmed.IsZero() {
+		a.Latch.unproven()
+		a.Direction.unproven()
+	}
 	return a, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"periph.io/x/conn/v3/i2c"
 	"pgregory.net/rapid"
 
 	"rackagent/drivers"
@@ -132,6 +133,41 @@ func TestFailuresOfTheWrite(t *testing.T) {
 		}
 		if len(b.writes) > 1 {
 			t.Errorf("%s: repeated: %04x", name, b.writes)
+		}
+	}
+}
+
+// lateConn is the board on a bus whose jobs fail after they have done their work.
+type lateConn struct{ *board }
+
+func (c lateConn) Do(ctx context.Context, job func(tx i2c.Bus) error) error {
+	return errors.Join(c.board.Do(ctx, job), drivers.Mismatch)
+}
+
+// What was read back in a job that failed as a whole does not count as read back; that it was written does.
+func TestJobFailsAfterTheReadBack(t *testing.T) {
+	b := newBoard()
+	p, err := New(b, lateConn{b}, Opts{Name: "pdu-a", Model: ac8(t, b).Model()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, closed := range []bool{false, true} {
+		s, err := verb(p, closed)(t.Context(), 1)
+		if !errors.Is(err, drivers.Mismatch) || s.Taken.IsZero() || !s.Confirmed.IsZero() || s.After != 0 {
+			t.Errorf("closed %t: %+v, %v", closed, s, err)
+		}
+	}
+	if len(b.writes) != 2 {
+		t.Errorf("writes %04x", b.writes)
+	}
+	b.brownOut()
+	a, err := p.Adopt(t.Context(), 0, 0xff00, 0xff00)
+	if !errors.Is(err, drivers.Mismatch) || b.words[directionReg] != 0xff00 {
+		t.Fatalf("%v, direction %04x", err, b.words[directionReg])
+	}
+	for _, s := range []Switched{a.Latch, a.Direction} {
+		if s.Taken.IsZero() || !s.Confirmed.IsZero() || s.After != 0 {
+			t.Errorf("%+v", a)
 		}
 	}
 }

@@ -95,6 +95,8 @@ func (o Opts) check() error {
 type Dev struct {
 	port   *pmbus.Port
 	o      Opts
+	proven *atomic.Bool            // MFR_ID and MFR_MODEL were the part's when they were read last
+	fitted *atomic.Bool            // and PMON_CONFIG was as the options say
 	config *atomic.Pointer[uint16] // what PMON_CONFIG must read; nil: not identified
 }
 
@@ -115,12 +117,14 @@ func New(bus i2c.Bus, o Opts) (*Dev, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dev{port: port, o: o, config: new(atomic.Pointer[uint16])}, nil
+	return &Dev{port: port, o: o, proven: new(atomic.Bool), fitted: new(atomic.Bool), config: new(atomic.Pointer[uint16])}, nil
 }
 
 // On is the same part reached through another handle of its bus, such as the one whose jobs go first. What either
 // learnt of the part holds for both.
-func (d *Dev) On(bus i2c.Bus) *Dev { return &Dev{port: d.port.On(bus), o: d.o, config: d.config} }
+func (d *Dev) On(bus i2c.Bus) *Dev {
+	return &Dev{port: d.port.On(bus), o: d.o, proven: d.proven, fitted: d.fitted, config: d.config}
+}
 
 // String names the device as its errors do.
 func (d *Dev) String() string { return d.port.String() }
@@ -132,7 +136,7 @@ const (
 
 // Identify compares MFR_ID and MFR_MODEL with the options, learns whether the part checks its transfers and how
 // PMON_CONFIG stands. drivers.Mismatch: the part is right but samples in other ranges than the options say, or not
-// continuously.
+// continuously. Its output may be switched off then (WriteOperation), and nothing else.
 func (d *Dev) Identify(ctx context.Context) (drivers.Ident, error) {
 	if err := d.port.Negotiate(ctx); err != nil {
 		return drivers.Ident{}, err
@@ -145,17 +149,27 @@ func (d *Dev) Identify(ctx context.Context) (drivers.Ident, error) {
 	if !strings.HasPrefix(model, string(d.o.Part)) {
 		s.Fail(pmbus.MFR_MODEL, drivers.WrongDevice, fmt.Errorf("%q instead of %s", model, d.o.Part))
 	}
+	if err := s.Err(); err != nil {
+		if errors.Is(err, drivers.WrongDevice) { // what answers here now is not to be written to
+			d.proven.Store(false)
+			d.fitted.Store(false)
+			d.config.Store(nil)
+		}
+		return drivers.Ident{}, err
+	}
+	d.proven.Store(true)
 	config := d.readConfig(s)
 	if err := d.fits(config); err != nil {
 		s.Fail(pmonConfig, drivers.Mismatch, err)
 	}
 	if err := s.Err(); err != nil {
-		if errors.Is(err, drivers.WrongDevice) {
-			d.config.Store(nil) // what answers here now is not to be written to
+		if errors.Is(err, drivers.Mismatch) {
+			d.fitted.Store(false) // its codes mean something else than the options say
 		}
 		return drivers.Ident{}, err
 	}
 	d.config.Store(&config)
+	d.fitted.Store(true)
 	return drivers.Ident{Manufacturer: "Analog Devices", Part: string(d.o.Part), Product: model}, nil
 }
 
@@ -191,7 +205,10 @@ func (d *Dev) readConfig(s *pmbus.Series) uint16 {
 	return uint16(b)
 }
 
-var errUnidentified = errors.New("the part was not identified")
+var (
+	errUnidentified = errors.New("the part was not identified")
+	errUnfit        = errors.New("the part is not known to be set up as the options say: its readings could not show what the load draws")
+)
 
 // Configure has VOUT and the temperature sampled: bits 1 and 3 of PMON_CONFIG are set, the others stay as Identify found
 // them, and the register is read back. It moves no actuator. On the ADM1275 there is nothing to set.
@@ -236,7 +253,7 @@ type Measurement struct {
 // transfers carry no packet error code, what read 0000 is then read a second time: a held bus gives that too.
 //
 // drivers.Restarted: the part is at its power-on default, Configure it. drivers.Mismatch: the register changed
-// otherwise, Identify it. drivers.NotRead: it was not identified.
+// otherwise, Identify it. drivers.NotRead: it was not identified, or its set-up has never fitted.
 func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
 	want := d.config.Load()
 	if want == nil {
@@ -266,6 +283,7 @@ func (d *Dev) Sense(ctx context.Context) (Measurement, error) {
 	if s.Err() != nil {
 		return Measurement{}, s.Err()
 	}
+	d.fitted.Store(true) // again, where it was otherwise meanwhile
 	m.refuseUnconverted()
 	return m, nil
 }

@@ -437,8 +437,82 @@ func TestWriteNeedsIdentity(t *testing.T) {
 	if _, err := d.Identify(t.Context()); !errors.Is(err, drivers.WrongDevice) {
 		t.Fatal(err)
 	}
-	if w, err := act.WriteOperation(t.Context(), true); !errors.Is(err, drivers.NotRead) || !w.At.IsZero() || len(p.written) != 0 {
-		t.Errorf("swapped: %+v, %v", w, err)
+	for _, on := range []bool{true, false} {
+		if w, err := act.WriteOperation(t.Context(), on); !errors.Is(err, drivers.NotRead) || !w.At.IsZero() || len(p.written) != 0 {
+			t.Errorf("swapped: on %t: %+v, %v", on, w, err)
+		}
+	}
+}
+
+// A set-up that the options do not say spoils the readings. It keeps no load on, and puts none on that nothing could show.
+func TestWriteWithAnotherSetUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		with  func(p *part)
+		fault drivers.Fault
+	}{
+		"range of volts":     {func(p *part) { p.words[0xd4] = 0x3f15 }, drivers.Mismatch},
+		"range of current":   {func(p *part) { p.words[0xd4] = 0x3f34 }, drivers.Mismatch},
+		"samples on demand":  {func(p *part) { p.words[0xd4] = 0x3f25 }, drivers.Mismatch},
+		"set-up is not read": {func(p *part) { p.words[0xd4] = 0xffff }, drivers.Implausible},
+	} {
+		p := fresh()
+		c.with(p)
+		d, err := New(p, Opts{Name: "t", Addr: addr, Part: ADM1272, ShuntOhm: 0.0005, VoltageRange: 100, CurrentRange: 30})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Identify(t.Context()); drivers.FaultOf(err) != c.fault {
+			t.Errorf("%s: %v", name, err)
+		}
+		act := d.On(p)
+		if w, err := act.WriteOperation(t.Context(), true); !errors.Is(err, drivers.NotRead) || !errors.Is(err, errUnfit) || !w.At.IsZero() || len(p.written) != 0 {
+			t.Errorf("%s: on: %+v, %v", name, w, err)
+		}
+		if w, err := act.WriteOperation(t.Context(), false); err != nil || w.Read.IsZero() || p.bytes[0x01] != 0 {
+			t.Errorf("%s: off: %+v, %v", name, w, err)
+		}
+		if m, err := d.Sense(t.Context()); !errors.Is(err, drivers.NotRead) || m != (Measurement{}) {
+			t.Errorf("%s: a reading of unknown scale: %+v, %v", name, m, err)
+		}
+	}
+}
+
+// The same where the set-up fitted once: on is refused from the look on that finds it changed, until one finds it right.
+func TestSetUpChangesUnderTheOptions(t *testing.T) {
+	p := fresh()
+	d, err := New(p, Opts{Name: "t", Addr: addr, Part: ADM1272, ShuntOhm: 0.0005, VoltageRange: 100, CurrentRange: 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		config uint16
+		fault  drivers.Fault
+		on     drivers.Fault
+	}{{0x3f35, drivers.None, drivers.None}, {0x3f15, drivers.Mismatch, drivers.NotRead}, {0x3f35, drivers.None, drivers.None}} {
+		p.words[0xd4] = c.config
+		if _, err := d.Identify(t.Context()); drivers.FaultOf(err) != c.fault {
+			t.Errorf("%04x: %v", c.config, err)
+		}
+		if _, err := d.WriteOperation(t.Context(), false); err != nil {
+			t.Errorf("%04x: off: %v", c.config, err)
+		}
+		if _, err := d.WriteOperation(t.Context(), true); drivers.FaultOf(err) != c.on {
+			t.Errorf("%04x: on: %v", c.config, err)
+		}
+	}
+	// A sample that finds it as it was is such a look, too.
+	p.words[0xd4] = 0x3f15
+	_, idErr := d.Identify(t.Context())
+	_, err = d.Sense(t.Context())
+	if !errors.Is(idErr, drivers.Mismatch) || !errors.Is(err, drivers.Mismatch) {
+		t.Errorf("%v, %v", idErr, err)
+	}
+	p.words[0xd4] = 0x3f35
+	if _, err := d.Sense(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := d.WriteOperation(t.Context(), true); err != nil {
+		t.Errorf("on: %v", err)
 	}
 }
 

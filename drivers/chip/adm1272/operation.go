@@ -52,10 +52,18 @@ func (d *Dev) operationAgain(ctx context.Context) (byte, error) {
 }
 
 // WriteOperation switches the output: it writes 80h or 00h to OPERATION and reads it back; chip.Port.WriteBack says what
-// it promises. A part that was not identified is not written to (drivers.NotRead, nothing sent).
+// it promises. A part whose MFR_ID and MFR_MODEL were not read as they must be is not written to (drivers.NotRead,
+// nothing sent).
+//
+// Off needs no more than that: ranges other than the options' spoil the readings, and they must not keep a load on that
+// has to go off. On needs a part that was set up as the options say at the last look, too, since nothing else could show
+// what the load then draws.
 func (d *Dev) WriteOperation(ctx context.Context, on bool) (chip.Written, error) {
-	if d.config.Load() == nil {
+	switch {
+	case !d.proven.Load():
 		return chip.Written{}, d.port.Fail("write", pmbus.OPERATION, drivers.NotRead, errUnidentified)
+	case on && !d.fitted.Load():
+		return chip.Written{}, d.port.Fail("write", pmbus.OPERATION, drivers.NotRead, errUnfit)
 	}
 	v := byte(operationOff)
 	if on {

@@ -100,6 +100,20 @@ func (o Opts) Check() error {
 	return nil
 }
 
+// Addresses lists all that the part answers to, Addr first: whatever else sits at one of them is read as the AND of both
+// and written together with the memory. It is empty where Check fails.
+func (o Opts) Addresses() []uint16 {
+	if o.Check() != nil {
+		return nil
+	}
+	geo, _ := o.Part.geometry()
+	var out []uint16
+	for n := range geo.addresses() {
+		out = append(out, o.Addr+n)
+	}
+	return out
+}
+
 func (p Part) geometry() (geometry, bool) {
 	for _, g := range geometries() {
 		if g.part == p {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"periph.io/x/conn/v3/i2c/i2ctest"
@@ -35,6 +36,29 @@ func TestNewChecksOptions(t *testing.T) {
 	}
 	if _, err := New(nil, Opts{Addr: 0x50, Part: "at24c02"}); err == nil {
 		t.Error("no bus was taken")
+	}
+}
+
+// The address pins A0 to A2 that a part of more than 256 bytes lacks are bits of its memory pointer (Microchip, AT24C04C,
+// AT24C08C and AT24C16C, device addressing).
+func TestAddresses(t *testing.T) {
+	for _, c := range []struct {
+		o    Opts
+		want []uint16
+	}{
+		{Opts{Addr: 0x50, Part: "at24c01"}, []uint16{0x50}},
+		{Opts{Addr: 0x57, Part: "at24c02"}, []uint16{0x57}},
+		{Opts{Addr: 0x52, Part: "at24c04"}, []uint16{0x52, 0x53}},
+		{Opts{Addr: 0x54, Part: "at24c08"}, []uint16{0x54, 0x55, 0x56, 0x57}},
+		{Opts{Addr: 0x50, Part: "at24c16"}, []uint16{0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57}},
+		{Opts{Addr: 0x51, Part: "at24c32"}, []uint16{0x51}},
+		{Opts{Addr: 0x56, Part: "at24c512"}, []uint16{0x56}},
+		{Opts{Addr: 0x51, Part: "at24c04"}, nil},
+		{Opts{Addr: 0x50, Part: "24c02"}, nil},
+	} {
+		if got := c.o.Addresses(); !slices.Equal(got, c.want) {
+			t.Errorf("%+v: %#x", c.o, got)
+		}
 	}
 }
 
