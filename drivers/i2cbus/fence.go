@@ -26,7 +26,7 @@ type stage int
 const (
 	sound  stage = iota // transfers are judged
 	due                 // bad; the next moment at which the bus is free begins an attempt
-	trial               // bad; the next transfer whose outcome proves something decides
+	trial               // bad; the next transfer whose outcome proves something decides, or a round where nobody was heard yet
 	fenced              // bad, and left alone until rest is over
 )
 
@@ -37,6 +37,7 @@ type fence struct {
 	since    time.Time // when the bus went bad: its first failed transfer began
 	last     error     // what its latest transfer failed with
 	attempts int       // since the bus was last good for longestRest
+	tries    round     // of the trial
 	rest     time.Time // no attempt before, but for an act
 	tried    time.Time // when the latest attempt was decided
 	good     time.Time // when an attempt last succeeded
@@ -60,6 +61,8 @@ func (f *fence) heard(now time.Time, addr uint16, fault drivers.Fault, began tim
 		f.acquit()
 		f.note(addr, fault, began)
 		return true
+	case p == held && f.stage == trial && f.vague(fault) && !f.alone() && !f.tries.complete(addr):
+		return false // perhaps a part that is missing; one that is there is still to have its turn
 	case p == held && f.stage == trial:
 		f.stage, f.rest, f.tried = fenced, now.Add(f.pause()), now
 		return true
@@ -103,7 +106,7 @@ func (f *fence) refuses(now time.Time, q queue) bool {
 // attempt begins one.
 func (f *fence) attempt() {
 	f.attempts++
-	f.stage = trial
+	f.stage, f.tries = trial, round{}
 }
 
 // pause is the rest after the latest attempt.

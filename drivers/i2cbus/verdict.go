@@ -14,7 +14,8 @@ const aloneFails = 3
 // been heard in between, convict the bus.
 //
 // Only an address that has answered is a witness, as long as one has: some adapters report a missing device as a
-// time-out, so two missing ones next to each other would look like a held line for ever.
+// time-out, so two missing ones next to each other would look like a held line for ever. Where nobody has answered yet,
+// as after the start, time-outs must come round to an address a second time: a part that is there gets its turn.
 type verdict struct {
 	seen     map[uint16]bool // addresses that were sent to
 	answered map[uint16]bool // those that answered since the bus was last found good after bad
@@ -22,6 +23,22 @@ type verdict struct {
 	first    time.Time       // when the first of them began
 	who      uint16          // its address
 	several  bool            // another address failed as well
+	round    round           // of failures, while nobody has answered
+}
+
+// round tells when failures have come round: an address fails again after another one did.
+type round struct {
+	failed map[uint16]bool
+	last   uint16
+}
+
+func (r *round) complete(addr uint16) bool {
+	again := r.failed[addr] && addr != r.last
+	if r.failed == nil {
+		r.failed = make(map[uint16]bool)
+	}
+	r.failed[addr], r.last = true, addr
+	return again
 }
 
 // note takes the outcome of a transfer that began at the given time.
@@ -32,7 +49,7 @@ func (v *verdict) note(addr uint16, f drivers.Fault, began time.Time) {
 	v.seen[addr] = true
 	switch proof(f) {
 	case moves:
-		v.fails, v.several = 0, false
+		v.fails, v.several, v.round = 0, false, round{}
 		if f != drivers.NoAnswer {
 			v.answered[addr] = true
 		}
@@ -43,11 +60,18 @@ func (v *verdict) note(addr uint16, f drivers.Fault, began time.Time) {
 		if v.fails == 0 {
 			v.first, v.who = began, addr
 		}
-		v.several = v.several || addr != v.who
+		if v.vague(f) {
+			v.several = v.round.complete(addr) || v.several
+		} else {
+			v.several = v.several || addr != v.who
+		}
 		v.fails++
 	case silent:
 	}
 }
+
+// vague tells that a failure may be that of a part which is not there: a time-out while nobody has answered yet.
+func (v *verdict) vague(f drivers.Fault) bool { return f == drivers.Timeout && len(v.answered) == 0 }
 
 // bad is the verdict.
 func (v *verdict) bad() bool {

@@ -36,7 +36,8 @@ func TestVerdict(t *testing.T) {
 		{"what was not sent proves nothing", []said{{1, none}, {2, none}, {1, timeout}, {2, drivers.Unsupported}, {2, timeout}}, true},
 		{"the only device, twice", []said{{1, none}, {1, timeout}, {1, timeout}}, false},
 		{"the only device, three times", []said{{1, none}, {1, timeout}, {1, timeout}, {1, timeout}}, true},
-		{"nobody has answered yet", []said{{1, timeout}, {2, timeout}}, true},
+		{"nobody has answered yet", []said{{1, timeout}, {2, timeout}, {1, timeout}}, true},
+		{"nobody has answered yet, and not all have been asked", []said{{1, timeout}, {1, timeout}, {2, timeout}, {2, timeout}, {3, timeout}}, false},
 		{"nobody has answered yet, and there is one", []said{{1, busFault}, {1, busFault}, {1, busFault}}, true},
 		{"two that are missing where a missing one times out", []said{{1, none}, {2, timeout}, {3, timeout}, {2, timeout}, {3, timeout}}, false},
 		{"a missing one and the one that is there", []said{{1, none}, {2, timeout}, {1, timeout}, {2, timeout}}, false},
@@ -75,7 +76,7 @@ func TestVerdictNamesItsFirstWitness(t *testing.T) {
 func TestFenceSteps(t *testing.T) {
 	f := newFence()
 	now := time.Unix(1000, 0)
-	fail := func(n uint16) { f.heard(now, n, drivers.Timeout, now, nil) }
+	fail := func(n uint16) { f.heard(now, n, drivers.BusFault, now, nil) }
 	fail(1)
 	fail(2)
 	if !f.judge(now) || f.refuses(now, poll) {
@@ -152,15 +153,15 @@ func TestPulledDevicesConvictOnce(t *testing.T) {
 // What the rest of the job does that failed the trial makes the rest no longer.
 func TestFailuresAfterTheTrial(t *testing.T) {
 	f, now := newFence(), time.Unix(1000, 0)
-	f.heard(now, 1, drivers.Timeout, now, nil)
-	f.heard(now, 2, drivers.Timeout, now, nil)
+	f.heard(now, 1, drivers.BusFault, now, nil)
+	f.heard(now, 2, drivers.BusFault, now, nil)
 	f.judge(now)
 	f.attempt()
-	if !f.heard(now, 1, drivers.Timeout, now, nil) {
+	if !f.heard(now, 1, drivers.BusFault, now, nil) {
 		t.Fatal("the trial decides nothing")
 	}
 	until := f.rest
-	if f.heard(now.Add(time.Second/2), 1, drivers.Timeout, now, nil) || !f.rest.Equal(until) {
+	if f.heard(now.Add(time.Second/2), 1, drivers.BusFault, now, nil) || !f.rest.Equal(until) {
 		t.Error("decided twice")
 	}
 }
@@ -169,7 +170,7 @@ func TestFailuresAfterTheTrial(t *testing.T) {
 func TestAnActTriesEverySecond(t *testing.T) {
 	f := newFence()
 	now := time.Unix(1000, 0)
-	fail := func(addr uint16) { f.heard(now, addr, drivers.Timeout, now, nil) }
+	fail := func(addr uint16) { f.heard(now, addr, drivers.BusFault, now, nil) }
 	fail(1)
 	fail(2)
 	fail(1)
@@ -197,5 +198,37 @@ func TestAnActTriesEverySecond(t *testing.T) {
 		if g := *f; g.refuses(now.Add(c.after), c.q) != c.turnedAway {
 			t.Errorf("%s after the attempt, queue %d: want turned away %t", c.after, c.q, c.turnedAway)
 		}
+	}
+}
+
+// On a board where a missing part times out the first ones asked are all missing. The trial goes round until the one that
+// is there has had its turn, and a bus on which nobody answers in a whole round is left alone.
+func TestMissingPartsAtTheStart(t *testing.T) {
+	f, now := newFence(), time.Unix(1000, 0)
+	hear := func(addr uint16, fault drivers.Fault) bool { return f.heard(now, addr, fault, now, nil) }
+	for _, addr := range []uint16{1, 1, 1, 2, 2, 2, 1} {
+		hear(addr, drivers.Timeout)
+	}
+	if !f.judge(now) {
+		t.Fatal("a whole round and nobody answered: not found bad")
+	}
+	f.attempt()
+	for _, addr := range []uint16{1, 1, 1, 2, 2, 2} {
+		if hear(addr, drivers.Timeout) {
+			t.Fatal("decided before everybody had a turn")
+		}
+	}
+	if !hear(3, drivers.None) || f.bad() {
+		t.Error("the one that is there does not end it")
+	}
+
+	f = newFence()
+	for _, addr := range []uint16{1, 2, 1} {
+		hear(addr, drivers.Timeout)
+	}
+	f.judge(now)
+	f.attempt()
+	if hear(1, drivers.Timeout) || hear(2, drivers.Timeout) || !hear(1, drivers.Timeout) || !f.refuses(now, poll) {
+		t.Error("a round without an answer does not end the trial")
 	}
 }
