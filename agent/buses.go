@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	"rackagent/agent/inventory"
 	"rackagent/agent/rack"
 	"rackagent/config"
 	"rackagent/drivers"
@@ -16,15 +18,17 @@ import (
 // openBuses opens every configured bus. One that cannot be opened yet does not stop the rest: its devices are absent, an
 // alarm says why, and it is tried again.
 func (a *Agent) openBuses(ctx context.Context) error {
+	shared := &sharedWires{agent: a, refused: make(map[string]map[uint16]string)}
+	shared.look()
 	for _, c := range a.conf.Buses {
-		late := &lateBus{agent: a, conf: c}
+		late := &lateBus{agent: a, conf: c, shared: shared}
 		refuse, err := late.open(ctx)
 		if errors.Is(err, errOwners) {
 			return err
 		}
 		var t i2cbus.Transport = late
 		if err == nil {
-			t = late.bus
+			t = &apart{Transport: late.bus, shared: shared, bus: c.Name}
 		}
 		b := i2cbus.New(t, i2cbus.Opts{
 			Refuse: refuse, Recover: a.recovery(c, late),
@@ -44,11 +48,14 @@ func (a *Agent) recovery(c config.Bus, late *lateBus) func(context.Context) erro
 	if a.world.Recover == nil || c.SCLLine == "" && !c.AdapterReset {
 		return nil
 	}
+	var f func(context.Context) error // asked for once: it knows of an adapter that is away
 	return func(ctx context.Context) error {
 		if late.bus == nil { // not open: there is nothing to free. The owner has the bus in hand and calls nothing else
 			return nil
 		}
-		f := a.world.Recover(c, late.bus)
+		if f == nil {
+			f = a.world.Recover(c, late.bus)
+		}
 		if f == nil {
 			return nil
 		}
@@ -104,8 +111,9 @@ var errOwners = errors.New("kernel drivers on it")
 
 // lateBus is a bus that may not be there yet. Its owner is the only caller of Tx, as for any transport.
 type lateBus struct {
-	agent *Agent
-	conf  config.Bus
+	agent  *Agent
+	conf   config.Bus
+	shared *sharedWires
 
 	bus   i2cbus.Transport // nil: not open
 	owned map[uint16]string
@@ -120,9 +128,12 @@ func (l *lateBus) open(ctx context.Context) (map[uint16]string, error) {
 	l.tried = time.Now()
 	t, err := l.agent.world.Bus(ctx, l.conf)
 	if err == nil && l.agent.world.Owned != nil {
-		if l.owned, err = l.agent.world.Owned(l.conf); err != nil {
+		w, err := l.agent.world.Owned(l.conf)
+		if err != nil {
 			return nil, errors.Join(fmt.Errorf("bus %s: %w: %w", l.conf.Name, errOwners, err), t.Close())
 		}
+		l.owned = w.Owned
+		l.shared.look()
 	}
 	l.tell(err)
 	if err != nil {
@@ -163,6 +174,9 @@ func (l *lateBus) Tx(ctx context.Context, addr uint16, w, r []byte) error {
 	if driver, ok := l.owned[addr]; ok {
 		return &drivers.Error{Op: "transfer", Device: fmt.Sprintf("bus %s 0x%02x", l.conf.Name, addr), Fault: drivers.Foreign, Err: errors.New("owned by kernel driver " + driver)}
 	}
+	if err := l.shared.refusal(l.conf.Name, addr); err != nil { // asked last: opening may have found it
+		return err
+	}
 	return l.bus.Tx(ctx, addr, w, r)
 }
 
@@ -190,4 +204,83 @@ func (a *Agent) whyClosed(name string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.closed[name]
+}
+
+// sharedWires knows the addresses that are configured on two buses of which one is a channel of a mux that the kernel
+// operates on the other. A relay's latch written on one is written on both, so neither is sent anything.
+type sharedWires struct {
+	agent *Agent
+
+	mu      sync.Mutex
+	refused map[string]map[uint16]string // by bus and address: why
+}
+
+// look learns anew how the buses of the configuration hang together. What was refused once stays so: a mux that is not
+// seen at the moment may come back.
+func (s *sharedWires) look() {
+	a := s.agent
+	if a.world.Owned == nil {
+		return
+	}
+	known := make(map[string]Wires)
+	for _, b := range a.conf.Buses {
+		if w, err := a.world.Owned(b); err == nil && w.Adapter != "" {
+			known[b.Name] = w
+		}
+	}
+	models, _ := inventory.ReadModels(a.conf.ModelFiles) // what is wrong with them ends the start later
+	found, err := models.Overheard(a.conf, func(bus, other string) bool {
+		w, ok := known[other]
+		return ok && slices.Contains(known[bus].Above, w.Adapter)
+	})
+	if err != nil {
+		return // likewise
+	}
+	for _, o := range found {
+		if s.refuse(o) {
+			a.log.Error("two buses reach one address", "err", o.String())
+		}
+	}
+}
+
+// refuse takes an address down on both buses, and tells whether that is new.
+func (s *sharedWires) refuse(o inventory.Overheard) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	added := false
+	for _, bus := range o.Buses {
+		if s.refused[bus] == nil {
+			s.refused[bus] = make(map[uint16]string)
+		}
+		if _, known := s.refused[bus][o.Addr]; !known {
+			s.refused[bus][o.Addr], added = o.String(), true
+		}
+	}
+	return added
+}
+
+// refusal is why nothing is sent to an address; nil: nothing speaks against it.
+func (s *sharedWires) refusal(bus string, addr uint16) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	why, refused := s.refused[bus][addr]
+	if !refused {
+		return nil
+	}
+	return &drivers.Error{Op: "transfer", Device: fmt.Sprintf("bus %s 0x%02x", bus, addr), Fault: drivers.Foreign, Err: errors.New(why)}
+}
+
+// apart is the transport of an open bus, without the addresses that another bus reaches as well.
+type apart struct {
+	i2cbus.Transport
+	shared *sharedWires
+	bus    string
+}
+
+// Tx is that of the transport.
+func (t *apart) Tx(ctx context.Context, addr uint16, w, r []byte) error {
+	if err := t.shared.refusal(t.bus, addr); err != nil {
+		return err
+	}
+	return t.Transport.Tx(ctx, addr, w, r)
 }

@@ -12,6 +12,13 @@ import (
 	"rackagent/drivers/i2cbus"
 )
 
+// Wires are what a bus shares its wires with.
+type Wires struct {
+	Owned   map[uint16]string // addresses that kernel drivers hold, and the drivers' names
+	Adapter string            // device file or other name that no other bus has; empty: not known
+	Above   []string          // the Adapters that it is a channel of, through muxes that the kernel operates
+}
+
 // World is what the outside offers: the real one in cmd/rackagent, a simulated one in cmd/rackdemo and in tests.
 // Nothing else in the agent opens a bus, a socket or a clock.
 type World struct {
@@ -19,9 +26,11 @@ type World struct {
 	Bus func(ctx context.Context, b config.Bus) (i2cbus.Transport, error)
 	// Opened is told of every bus that the agent owns from now on; nil: nobody.
 	Opened func(b *i2cbus.Bus)
-	// Owned tells which addresses of a bus a kernel driver holds; nil: none.
-	Owned func(b config.Bus) (map[uint16]string, error)
-	// Recover gives what may be tried when a part holds a bus, for the transport that Bus gave; nil, or a nil result: nothing.
+	// Owned tells what else is on the wires of a bus, also of one that could not be opened; nil: nothing. It may be called
+	// from several goroutines at a time, as Bus may.
+	Owned func(b config.Bus) (Wires, error)
+	// Recover gives what may be tried when a part holds a bus, for the transport that Bus gave; nil, or a nil result:
+	// nothing. It is asked once for each bus: what it gives may remember what it has begun.
 	Recover func(b config.Bus, t i2cbus.Transport) func(context.Context) error
 	// Sysfs is what Linux mounts at /sys; nil: there is none.
 	Sysfs fs.FS

@@ -18,7 +18,7 @@ func (c *Config) Check(known Catalogue) []Finding {
 	if src == nil {
 		src = newSource("config")
 	}
-	k := &checker{c: c, src: src, catalogue: known, findings: slices.Clone(src.findings)}
+	k := &checker{c: c, src: src, catalogue: known, findings: slices.Clone(src.findings), gpio: map[string]string{}}
 	if k.version() {
 		k.agent()
 		k.mqtt()
@@ -40,6 +40,7 @@ type checker struct {
 	src       *source
 	catalogue Catalogue
 	findings  []Finding
+	gpio      map[string]string // GPIO lines to the paths of the keys that took them
 }
 
 func (k *checker) add(severity Severity, path, hint, format string, args ...any) {
@@ -185,7 +186,24 @@ func (k *checker) bus(at string, b Bus) {
 		k.errorf(at+".sda_line", "clocks need both lines", "there is no scl_line")
 	case scl && b.SCLLine == b.SDALine:
 		k.errorf(at+".sda_line", "", "%s is also the scl_line", quote(b.SDALine))
+	default:
+		k.line(at+".scl_line", b.SCLLine)
+		k.line(at+".sda_line", b.SDALine)
 	}
+}
+
+// line reports a GPIO line that another key has already: clocks meant for one bus would pull at the other, and at a
+// sensor's contact.
+func (k *checker) line(path, value string) {
+	if value == "" || k.src.isBroken(path) {
+		return
+	}
+	if first, twice := k.gpio[value]; twice {
+		entry := around(first)
+		k.errorf(path, "", "%s is also the %s of %s", quote(value), strings.TrimPrefix(first, entry+"."), k.mention(entry))
+		return
+	}
+	k.gpio[value] = path
 }
 
 func isNumber(s string) bool { return strings.Trim(s, "0123456789 ") == "" }

@@ -159,6 +159,9 @@ func (k *checker) sensor(at string, s Sensor, part Part) {
 			k.inside(at+".address", s.Address, part.Addresses)
 		}
 	}
+	if part.Kind == PartLine {
+		k.line(at+".line", s.Line)
+	}
 	takes := slices.Concat(commonKeys(), placeKeys(part.Kind), part.Keys)
 	if part.Inputs > 0 {
 		takes = append(takes, "inputs")
@@ -217,21 +220,23 @@ func (k *checker) oneOf(at, v string, words ...string) {
 
 // inputs judges the inputs of a part that has several.
 func (k *checker) inputs(at string, s Sensor, part Part) {
-	used := map[int]string{}
+	used := map[string]string{}
 	for i, in := range s.Inputs {
 		here := index(at+".inputs", i)
+		which := strconv.Itoa(in.Input)
+		if part.Kind == PartKernel { // several kinds of channels have the same numbers
+			which += " of " + in.Measure
+		}
 		switch {
 		case !k.given(here+".input", in.Input == 0):
-		case part.Kind == PartKernel: // several kinds of channels have the same numbers
-			if in.Input < 0 || in.Input > part.Inputs || in.Input == 0 && in.Measure != "volts" {
-				k.errorf(here+".input", "", "%s has inputs 1 to %d, and in0 for volts", s.Part, part.Inputs)
-			}
-		case in.Input < 1 || in.Input > part.Inputs:
+		case part.Kind == PartKernel && (in.Input < 0 || in.Input > part.Inputs || in.Input == 0 && in.Measure != "volts"):
+			k.errorf(here+".input", "", "%s has inputs 1 to %d, and in0 for volts", s.Part, part.Inputs)
+		case part.Kind != PartKernel && (in.Input < 1 || in.Input > part.Inputs):
 			k.errorf(here+".input", "", "%s has inputs 1 to %d", s.Part, part.Inputs)
-		case used[in.Input] != "":
-			k.errorf(here+".input", "", "input %d is also that of %s", in.Input, k.mention(used[in.Input]))
+		case used[which] != "":
+			k.errorf(here+".input", "", "input %s is also that of %s", which, k.mention(used[which]))
 		default:
-			used[in.Input] = here
+			used[which] = here
 		}
 		if k.written(here+".label", in.Label) && !nameRule.MatchString(in.Label) {
 			k.errorf(here+".label", "", "%s is not a name: 1 to 23 characters out of a-z, 0-9 and -", quote(in.Label))

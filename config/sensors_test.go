@@ -120,6 +120,11 @@ func TestSensorMistakes(t *testing.T) {
 		"kernel's input 0":     {"{input: 1, measure: temp}", "{input: 0, measure: temp}", "sensors[4].inputs[1].input: kernel has inputs 1 to 64, and in0 for volts"},
 		"kernel's kind":        {"{input: 1, measure: temp}", "{input: 1, measure: temp_c}", "sensors[4].inputs[1].measure: \"temp_c\" is not one of temp, volts"},
 		"kernel without chip":  {"chip: lm75, ", "", "sensors[4].chip: kernel needs chip"},
+		"kernel's input twice": {"{input: 1, measure: temp}", "{input: 1, measure: temp}, {input: 1, measure: rpm}, {input: 1, measure: temp, label: again}", "bench.yaml:28:159: sensors[4].inputs[3].input: input 1 of temp is also that of sensors[4].inputs[1] on line 28"},
+		"kernel's in0 twice":   {"{input: 1, measure: temp}", "{input: 0, measure: volts}", "sensors[4].inputs[1].input: input 0 of volts is also that of sensors[4].inputs[0]"},
+		"a line twice":         {"line: LEAK1, active: low}", "line: LEAK1, active: low}\n  - {name: tray2, part: float, line: LEAK1, active: high}", "bench.yaml:30:38: sensors[6].line: \"LEAK1\" is also the line of sensors[5] on line 29"},
+		"a bus's clock":        {"device: /dev/i2c-1}", "device: /dev/i2c-1, scl_line: LEAK1, sda_line: SDA}", "sensors[5].line: \"LEAK1\" is also the scl_line of buses[0] on line 6"},
+		"a bus's data":         {"device: /dev/i2c-1}", "device: /dev/i2c-1, scl_line: SCL, sda_line: LEAK1}", "sensors[5].line: \"LEAK1\" is also the sda_line of buses[0] on line 6"},
 		"period":               {"address: 0x48}\n  - {name: deep", "address: 0x48, period_s: 0.01}\n  - {name: deep", "sensors[0].period_s: 0.01 is outside"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,6 +163,26 @@ feeds:
 		got := lines(conf.Check(Catalogue{}))
 		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
 			t.Errorf("%s: got %q", name, got)
+		}
+	}
+}
+
+// Clocks meant for one bus must not pull at another.
+func TestBusesShareNoLine(t *testing.T) {
+	for keys, want := range map[string]string{
+		"scl_line: C, sda_line: D": "",
+		"scl_line: A, sda_line: D": "bus.yaml:7:48: buses[1].scl_line: \"A\" is also the scl_line of buses[0] on line 6",
+		"scl_line: C, sda_line: B": "bus.yaml:7:61: buses[1].sda_line: \"B\" is also the sda_line of buses[0] on line 6",
+		"scl_line: B, sda_line: D": "bus.yaml:7:48: buses[1].scl_line: \"B\" is also the sda_line of buses[0] on line 6",
+		"scl_line: C, sda_line: A": "bus.yaml:7:61: buses[1].sda_line: \"A\" is also the scl_line of buses[0] on line 6",
+	} {
+		const first = "  - {name: main, device: /dev/i2c-1, scl_line: A, sda_line: B}\n"
+		conf, findings := Parse("bus.yaml", []byte("schema: 1\nsite: ams1\nagent: r17\nmqtt: {broker: \"mqtt://127.0.0.1:1883\"}\nbuses:\n"+first+"  - {name: next, device: /dev/i2c-3, "+keys+"}\n"))
+		if conf != nil {
+			findings = conf.Check(Catalogue{})
+		}
+		if got := strings.TrimSpace(lines(findings)); got != want {
+			t.Errorf("%s: %q", keys, got)
 		}
 	}
 }

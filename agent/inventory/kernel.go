@@ -14,8 +14,9 @@ import (
 )
 
 // kernelBus is the name under which poll reads what kernel drivers measure: their files share no wires with our buses as
-// far as we can tell, and one slow part must not hold up a bus.
-const kernelBus = "kernel"
+// far as we can tell, and one slow part must not hold up a bus. No bus of the configuration can have it, as names have
+// no capitals.
+const kernelBus = "Linux"
 
 // mostKernel is the highest number of a channel that is looked for, arbitrary.
 const mostKernel = 64
@@ -53,7 +54,7 @@ func openKernel(o Opts, c config.Sensor) (part, error) {
 			}
 			return values(found), nil
 		},
-	}.labelled(c.Inputs), nil
+	}, nil
 }
 
 // kernelKinds maps the configuration's words to the kernel's channels and to what they are on the wire. The parts that
@@ -81,18 +82,24 @@ func kernelKinds() map[string]struct {
 
 func kernelValue(in config.Input, found []hwmon.Channel) value {
 	k := kernelKinds()[in.Measure]
-	// Positions count from 1, the kernel's voltages from 0.
-	at := in.Input
-	if in.Measure == "volts" {
-		at++
-	}
-	v := value{q: k.q, i: at, fault: drivers.Unsupported, meaning: k.meaning, rng: k.rng}
+	// The kernel counts each kind on its own (Documentation/hwmon/sysfs-interface): of a supply in2 may be what its output
+	// gives and curr2, power2 what another does, so in2 * curr2 is no judge of power2.
+	v := value{q: k.q, i: kernelPosition(in), fault: drivers.Unsupported, meaning: k.meaning, rng: k.rng, alone: true}
+	v.meaning.Label = in.Label
 	for _, ch := range found {
 		if ch.Kind == k.kind && ch.N == in.Input {
 			v.v, v.raw, v.fault = ch.Value, uint32(ch.Raw), ch.Fault
 		}
 	}
 	return v
+}
+
+// kernelPosition is the place of a channel among those of its quantity. They count from 1, the kernel's voltages from 0.
+func kernelPosition(in config.Input) int {
+	if in.Measure == "volts" {
+		return in.Input + 1
+	}
+	return in.Input
 }
 
 // nowhere is a tree without files, for a machine that has none.

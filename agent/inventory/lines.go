@@ -25,8 +25,9 @@ type Counter interface {
 	Close() error
 }
 
-// linesBus is the name under which poll reads lines: they share no wires, but one slow one must not hold up a bus.
-const linesBus = "gpio"
+// linesBus is the name under which poll reads lines: they share no wires, but one slow one must not hold up a bus. No bus
+// of the configuration can have it, as names have no capitals.
+const linesBus = "GPIO"
 
 // lineParts are what a GPIO line may be.
 func lineParts() []sensorPart {

@@ -102,26 +102,64 @@ func (t taken) collides(o taken) bool {
 
 // Collisions refuses two parts that would answer one address at the same time: a write meant for one would reach both.
 func (models Models) Collisions(c *config.Config) error {
-	var all []taken
-	add := func(addr uint16, way []string, who string) error {
-		t := taken{addr, way, who}
-		for _, o := range all {
+	all, err := models.taken(c)
+	if err != nil {
+		return err
+	}
+	for i, t := range all {
+		for _, o := range all[:i] {
 			if t.collides(o) {
-				return fmt.Errorf("%s: address 0x%02x of bus %s is taken by %s; give each a bus or a channel of its own", who, addr, strings.Join(o.way, " "), o.who)
+				return fmt.Errorf("%s: address 0x%02x of bus %s is taken by %s; give each a bus or a channel of its own", t.who, t.addr, strings.Join(o.way, " "), o.who)
 			}
 		}
-		all = append(all, t)
-		return nil
 	}
-	for _, m := range c.Muxes {
-		if err := add(uint16(m.Address), wayTo(c, m.Bus, m.Via), "mux "+m.Name); err != nil {
-			return err
+	return nil
+}
+
+// Overheard is an address that parts have on two buses of which one hears what is sent on the other.
+type Overheard struct {
+	Addr  uint16
+	Buses [2]string
+	Who   [2]string // "pdu pdu-a"
+}
+
+// String is for people.
+func (o Overheard) String() string {
+	return fmt.Sprintf("%s on bus %s and %s on bus %s have the address 0x%02x, and one of the buses is a channel of a mux of the kernel's on the other: what is sent to one may reach both, so neither is sent anything",
+		o.Who[0], o.Buses[0], o.Who[1], o.Buses[1], o.Addr)
+}
+
+// Overheard finds the addresses that nothing may be sent to. below tells whether a bus is a channel of a mux that the
+// kernel operates on another. Muxes of the agent's own keep nobody apart here: each bus is used without regard to which
+// channels are connected on the other, and the kernel may leave its own connected.
+func (models Models) Overheard(c *config.Config, below func(bus, other string) bool) ([]Overheard, error) {
+	all, err := models.taken(c)
+	if err != nil {
+		return nil, err
+	}
+	var found []Overheard
+	for i, t := range all {
+		for _, o := range all[:i] {
+			one, other := o.way[0], t.way[0]
+			if t.addr == o.addr && one != other && (below(one, other) || below(other, one)) {
+				found = append(found, Overheard{Addr: t.addr, Buses: [2]string{one, other}, Who: [2]string{o.who, t.who}})
+			}
 		}
+	}
+	return found, nil
+}
+
+// taken lists every address of the configuration.
+func (models Models) taken(c *config.Config) ([]taken, error) {
+	var all []taken
+	add := func(addr uint16, way []string, who string) { all = append(all, taken{addr, way, who}) }
+	for _, m := range c.Muxes {
+		add(uint16(m.Address), wayTo(c, m.Bus, m.Via), "mux "+m.Name)
 	}
 	for _, p := range c.PDUs {
 		m, err := models.Load(p.Model)
 		if err != nil {
-			return fmt.Errorf("pdu %s: %w", p.Name, err)
+			return nil, fmt.Errorf("pdu %s: %w", p.Name, err)
 		}
 		way := wayTo(c, p.Bus, p.Via)
 		for _, at := range m.Places() {
@@ -129,20 +167,15 @@ func (models Models) Collisions(c *config.Config) error {
 			if at.Behind != "" {
 				here = append(slices.Clone(way), p.Name+" "+at.Behind)
 			}
-			if err := add(at.Addr, here, "pdu "+p.Name); err != nil {
-				return err
-			}
+			add(at.Addr, here, "pdu "+p.Name)
 		}
 	}
 	for _, s := range c.Sensors {
-		if s.Address == 0 {
-			continue
-		}
-		if err := add(uint16(s.Address), wayTo(c, s.Bus, s.Via), "sensor "+s.Name); err != nil {
-			return err
+		if s.Address != 0 {
+			add(uint16(s.Address), wayTo(c, s.Bus, s.Via), "sensor "+s.Name)
 		}
 	}
-	return nil
+	return all, nil
 }
 
 // wayTo lists the bus and then the channels down to a place.

@@ -23,6 +23,7 @@ type value struct {
 	fault   drivers.Fault // not None: there is no value, for this reason
 	rng     poll.Range    // what the part can show
 	meaning rack.Meaning
+	alone   bool // see poll.Point
 }
 
 // part is a driver made ready for poll.
@@ -111,7 +112,7 @@ type sensor struct {
 func (s *sensor) device(bus string) poll.Device {
 	d := poll.Device{Name: s.conf.Name, Bus: bus, Period: s.conf.Period(), Identify: s.identify, Read: s.read}
 	for _, v := range s.part.shape {
-		d.Points = append(d.Points, poll.Point{Point: s.point(v), Range: v.rng, Meaning: v.meaning})
+		d.Points = append(d.Points, poll.Point{Point: s.point(v), Range: v.rng, Meaning: v.meaning, Alone: v.alone})
 	}
 	if s.part.identify == nil {
 		d.Identify = nil

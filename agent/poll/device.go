@@ -20,6 +20,8 @@ type Point struct {
 	MaxStep float64
 
 	Meaning rack.Meaning
+	// Alone says that others of the same position need not be of the same load: it is not compared with them.
+	Alone bool
 }
 
 // Device is whatever is read as a whole: one metering chip, one relay bank, one sensor. All functions are

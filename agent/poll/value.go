@@ -27,7 +27,7 @@ func judgeSample(chs []channel, got []rack.Reading, began time.Time, probation b
 			lower(&got[i], rack.QualityBad, ReasonRange)
 		}
 	}
-	judgeCross(got)
+	judgeCross(chs, got)
 	for i := range got {
 		if chs[i].rule.jumped(chs[i].last, got[i].Value, began) {
 			lower(&got[i], rack.QualitySuspect, ReasonStep)
@@ -42,14 +42,14 @@ func judgeSample(chs []channel, got []rack.Reading, began time.Time, probation b
 }
 
 // judgeCross compares, where an answer holds the parts, active with apparent power and powers with volts times amperes.
-func judgeCross(got []rack.Reading) {
+func judgeCross(chs []channel, got []rack.Reading) {
 	for i := range got {
-		if other, ok := apparentOf(got[i].Point.Quantity); ok {
+		if other, ok := apparentOf(got[i].Point.Quantity); ok && !chs[i].rule.Alone {
 			compare(got, i, func(v []float64) rack.Quality { return PowerCross(v[0], v[1]) }, other)
 		}
 	}
 	for i := range got {
-		if u, a, ok := factorsOf(got[i].Point.Quantity); ok {
+		if u, a, ok := factorsOf(got[i].Point.Quantity); ok && !chs[i].rule.Alone {
 			compare(got, i, func(v []float64) rack.Quality { return ProductCross(v[0], v[1], v[2]) }, u, a)
 		}
 	}

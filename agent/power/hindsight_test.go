@@ -404,3 +404,19 @@ func TestARelayThatFallsAgainIsNotProven(t *testing.T) {
 	r.run(15 * time.Second)
 	r.expect("c2", rack.StateFailed, rack.CodeExternalChange)
 }
+
+// A board that nobody expects to say who it is says nothing when it does not; one that says it is another product does.
+func TestABoardWithoutIdentity(t *testing.T) {
+	for fault, told := range map[drivers.Fault]bool{drivers.NoAnswer: false, drivers.WrongDevice: true} {
+		l := demoLayout()
+		l.PDUs[0].Serial = ""
+		m, now := New(time.Unix(1000, 0), l, words, nil, nil), time.Unix(1000, 0)
+		emitted := slices.ContainsFunc(m.Step(now, Identified{PDU: "pdu-a", Err: &drivers.Error{Op: "identify", Fault: fault}}), func(a Action) bool {
+			e, ok := a.(Emit)
+			return ok && e.Event.Kind == rack.EventWiring
+		})
+		if emitted != told {
+			t.Errorf("%s: told %t", fault, emitted)
+		}
+	}
+}

@@ -246,7 +246,9 @@ func (m *Machine) unidentified(in Identified, b BoardView) {
 	if b.Identified {
 		m.do(Learnt{})
 	}
-	if b.Identified || b.Unidentified != fault.String() {
+	p, _ := m.world.Layout.PDU(in.PDU)
+	asked := p.Serial != "" || fault == drivers.WrongDevice // identity: none expects no word, but no word of another product either
+	if asked && (b.Identified || b.Unidentified != fault.String()) {
 		m.emit(rack.Event{
 			Kind: rack.EventWiring, Severity: rack.Error, Device: in.PDU, Reason: in.Err.Error(),
 			Text: "the board of " + in.PDU + " does not say who it is: all its outlets count as firm",

@@ -46,7 +46,7 @@ func (b *Board) AdapterReset(name string) (*AdapterReset, error) {
 // Rebind unbinds the adapter, calls between (nil: nothing), which then has the adapter's pins to itself (Clocks.Recover),
 // and binds it again, whatever between returned and whether or not ctx has ended. If that fails the next call begins with
 // it. A process that is killed in between leaves the board without the adapter until it is bound by hand or started anew.
-// It is meant for one caller at a time.
+// It is meant for one caller at a time, who keeps the AdapterReset: another one knows nothing of an adapter that is away.
 func (a *AdapterReset) Rebind(ctx context.Context, between func(ctx context.Context) error) error {
 	if ctx.Err() != nil {
 		return a.fail("unbind", drivers.Cancelled, context.Cause(ctx))

@@ -33,9 +33,12 @@ type Adapter struct {
 	Name string // the adapter's own name ("bcm2835 (i2c@7e804000)"); empty: not known
 	// Owned maps the addresses that kernel drivers have to the drivers' names.
 	Owned map[uint16]string
+	// Above lists the device files of the adapters that this one is a channel of, through muxes that the kernel operates.
+	// What answers there answers here as well.
+	Above []string
 	// Funcs is what the adapter can do; only Buses fills it.
 	Funcs i2cbus.Funcs
-	// Err is why Owned or Funcs is not known; only Buses fills it.
+	// Err is why Owned, Above or Funcs is not known; only Buses fills it.
 	Err error
 
 	number int // of /dev/i2c-N
@@ -54,8 +57,8 @@ func (b *Board) Buses() ([]Adapter, error) {
 		if a.ref != nil {
 			continue
 		}
-		var unowned, unable error
-		a.Owned, unowned = b.owned(a)
+		unowned := b.learn(a)
+		var unable error
 		a.Funcs, unable = b.functions(a.Path)
 		a.Err = errors.Join(unowned, unable)
 	}
@@ -63,11 +66,11 @@ func (b *Board) Buses() ([]Adapter, error) {
 }
 
 // Find resolves the name of a bus: an adapter's own name, or a device path. It says which addresses kernel drivers
-// own on it, for i2cbus.Opts.Refuse; where that cannot be told, it fails.
+// own on it, for i2cbus.Opts.Refuse, and what it is a channel of; where that cannot be told, it fails.
 func (b *Board) Find(name string) (Adapter, error) {
 	a, err := b.resolve(name)
 	if err == nil && a.ref == nil {
-		a.Owned, err = b.owned(&a)
+		err = b.learn(&a)
 	}
 	if err != nil {
 		return Adapter{}, &drivers.Error{Op: "find bus", Device: strconv.Quote(name), Fault: drivers.Unsupported, Err: err}
@@ -91,12 +94,34 @@ func (b *Board) Bus(name string) (i2cbus.Transport, error) {
 	return i2cbus.Periph(bus), nil
 }
 
-func (b *Board) owned(a *Adapter) (map[uint16]string, error) {
+// learn reads from sysfs who else is on an adapter's wires.
+func (b *Board) learn(a *Adapter) error {
 	sysfs, err := fs.Sub(b.root, "sys")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return i2cbus.OwnedBy(sysfs, a.number)
+	if a.Owned, err = i2cbus.OwnedBy(sysfs, a.number); err != nil {
+		return err
+	}
+	a.Above, err = above(sysfs, a.number)
+	return err
+}
+
+// above follows an adapter up: a channel of a mux is a directory below that of the adapter that the mux hangs on
+// (Linux drivers/i2c/i2c-mux.c, i2c_mux_add_adapter), and so on for a mux behind a mux. The nearest comes last.
+func above(sysfs fs.FS, number int) ([]string, error) {
+	own := fmt.Sprintf("i2c-%d", number)
+	target, err := fs.ReadLink(sysfs, path.Join("bus/i2c/devices", own))
+	if err != nil {
+		return nil, fmt.Errorf("adapters above %s: %w", own, err)
+	}
+	var list []string
+	for dir := range strings.SplitSeq(target, "/") {
+		if _, ok := busNumber(dir); ok && dir != own {
+			list = append(list, "/dev/"+dir)
+		}
+	}
+	return list, nil
 }
 
 func (b *Board) resolve(name string) (Adapter, error) {

@@ -151,6 +151,31 @@ func TestBus(t *testing.T) {
 	}
 }
 
+// What is sent on a channel of a mux that the kernel operates is heard on the adapter of the mux too.
+func TestChannelsOfTheKernelsMuxes(t *testing.T) {
+	const soc = "sys/devices/soc/a.i2c/"
+	b := on(t, plant(t, map[string]string{
+		"dev/i2c-1": "", "dev/i2c-5": "", "dev/i2c-6": "", "dev/i2c-9": "", "dev/i2c-11": "",
+		soc + "i2c-1/i2c-5/i2c-9/name": "chan\n", soc + "i2c-1/i2c-6/name": "chan\n", soc + "i2c-11/name": "other\n",
+		"sys/bus/i2c/devices/i2c-1":  "->../../../devices/soc/a.i2c/i2c-1",
+		"sys/bus/i2c/devices/i2c-5":  "->../../../devices/soc/a.i2c/i2c-1/i2c-5",
+		"sys/bus/i2c/devices/i2c-6":  "->../../../devices/soc/a.i2c/i2c-1/i2c-6",
+		"sys/bus/i2c/devices/i2c-9":  "->../../../devices/soc/a.i2c/i2c-1/i2c-5/i2c-9",
+		"sys/bus/i2c/devices/i2c-11": "->../../../devices/soc/a.i2c/i2c-11",
+	}))
+	want := map[string][]string{"/dev/i2c-1": nil, "/dev/i2c-5": {"/dev/i2c-1"}, "/dev/i2c-6": {"/dev/i2c-1"}, "/dev/i2c-9": {"/dev/i2c-1", "/dev/i2c-5"}, "/dev/i2c-11": nil}
+	list, err := b.Buses()
+	if err != nil || len(list) != len(want) {
+		t.Fatal(list, err)
+	}
+	for _, listed := range list {
+		found, err := b.Find(listed.Path)
+		if err != nil || !slices.Equal(found.Above, want[listed.Path]) || !slices.Equal(listed.Above, want[listed.Path]) {
+			t.Errorf("%s: %v and %v, %v; want %v", listed.Path, found.Above, listed.Above, err, want[listed.Path])
+		}
+	}
+}
+
 func TestBusNamesThatSayTooLittle(t *testing.T) {
 	b := on(t, controller(t))
 	for name, c := range map[string]struct {

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"log/slog"
+	"sync"
 
+	"rackagent/agent"
 	"rackagent/config"
 	"rackagent/drivers/board"
 	"rackagent/drivers/i2cbus"
@@ -29,10 +31,13 @@ func placeOf(b config.Bus) string {
 	return b.Adapter
 }
 
-// buses opens the configured buses for the agent, which asks for them one after the other, before it starts anything.
+// buses opens the configured buses for the agent. Those that are late are opened by several goroutines at a time.
 type buses struct {
 	hardware hardware
-	owned    map[string]map[uint16]string // by the configuration's name, of those that were opened
+
+	mu     sync.Mutex
+	owned  map[string]map[uint16]string // by the configuration's name, of those that were opened
+	opened map[string]board.Adapter     // likewise
 }
 
 // open opens one bus. Without knowing what kernel drivers own on it, it is not opened at all.
@@ -51,12 +56,18 @@ func (b *buses) open(ctx context.Context, c config.Bus) (i2cbus.Transport, error
 	if err != nil {
 		return nil, err
 	}
-	b.owned[c.Name] = found.Owned
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.opened == nil {
+		b.opened = make(map[string]board.Adapter)
+	}
+	b.owned[c.Name], b.opened[c.Name] = found.Owned, found
 	return t, nil
 }
 
 // recover gives what the configuration allows when a part holds the bus: clocks on the lines beside it; a reset of the
-// adapter, with the clocks in between where there are lines, since the pins are free then.
+// adapter, with the clocks in between where there are lines, since the pins are free then. An adapter that was not bound
+// again is bound by the next call of what it gives.
 func (b *buses) recover(c config.Bus, t i2cbus.Transport) func(context.Context) error {
 	var clocks func(context.Context) error
 	if c.SCLLine != "" {
@@ -72,10 +83,14 @@ func (b *buses) recover(c config.Bus, t i2cbus.Transport) func(context.Context) 
 	if !ok {
 		return clocks
 	}
+	var reset *board.AdapterReset
 	return func(ctx context.Context) error {
-		reset, err := b.hardware.AdapterReset(placeOf(c))
-		if err != nil {
-			return err
+		if reset == nil {
+			found, err := b.hardware.AdapterReset(placeOf(c))
+			if err != nil {
+				return err
+			}
+			reset = found
 		}
 		between := clocks
 		if between == nil {
@@ -85,9 +100,21 @@ func (b *buses) recover(c config.Bus, t i2cbus.Transport) func(context.Context) 
 	}
 }
 
-// ownedOn tells which addresses of an opened bus a kernel driver holds. A bus that could not be opened has none: nothing
+// ownedOn tells what else is on the wires of a bus. On one that could not be opened kernel drivers own nothing: nothing
 // reaches it.
-func (b *buses) ownedOn(c config.Bus) (map[uint16]string, error) { return b.owned[c.Name], nil }
+func (b *buses) ownedOn(c config.Bus) (agent.Wires, error) {
+	b.mu.Lock()
+	found, ok := b.opened[c.Name]
+	b.mu.Unlock()
+	if ok {
+		return agent.Wires{Owned: found.Owned, Adapter: found.Path, Above: found.Above}, nil
+	}
+	found, err := b.hardware.Find(placeOf(c))
+	if err != nil {
+		return agent.Wires{}, nil //nolint:nilerr // it is not there: who opens it tells why
+	}
+	return agent.Wires{Adapter: found.Path, Above: found.Above}, nil
+}
 
 // register has periph's tools share the agent's owner of a bus instead of opening it a second time. Where they cannot, the
 // agent runs all the same: the kernel's lock on the device keeps a second owner out.
