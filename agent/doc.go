@@ -22,6 +22,11 @@
 //	wire        JSON of MQTT payloads          telemetry  numbered batches
 //	sim, e2e    simulated world, tests against real parts
 //
+// Below them, in drivers: pdu (boards out of chips, by model files), chip (one directory for each part), pmbus and psu
+// (what such parts share; supplies by profile files), i2cbus (one owner for each bus, fences, recovery), board (the
+// controller's buses and lines), hwmon (what kernel drivers measure), probe (what answers on a bus), drivertest
+// (simulated parts).
+//
 // Imports point down: cmd -> agent -> inventory, command, link, local -> poll, power, journal, wire, telemetry -> rack
 // and drivers. boundary_test.go keeps that true.
 package agent

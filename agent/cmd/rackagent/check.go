@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
 	"rackagent/agent/link"
 	"rackagent/config"
+	"rackagent/drivers/board"
 )
 
 type checkCmd struct {
@@ -147,10 +149,36 @@ func (c checkCmd) surroundings(a *app, conf *config.Config) []config.Finding {
 			})
 		}
 	}
+	found = append(found, overheard(a, conf)...)
 	if err := a.group(conf.Local.Group); conf.Local.Group != "" && err != nil {
 		found = append(found, config.Finding{
 			File: a.Config, Path: "local.group", Severity: note, Text: err.Error(),
 			Hint: "make it with: groupadd --system " + conf.Local.Group,
+		})
+	}
+	return found
+}
+
+// overheard tells which addresses the agent will not use because two buses reach them. It runs all the same.
+func overheard(a *app, conf *config.Config) []config.Finding {
+	hw, err := a.hardware(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil // hasBus has told it
+	}
+	known := make(map[string]board.Adapter)
+	for _, b := range conf.Buses {
+		if adapter, err := hw.Find(placeOf(b)); err == nil {
+			known[b.Name] = adapter
+		}
+	}
+	pairs, _ := models(conf).Overheard(conf, func(bus, other string) bool {
+		above, ok := known[other]
+		return ok && slices.Contains(known[bus].Above, above.Path)
+	})
+	var found []config.Finding
+	for _, o := range pairs {
+		found = append(found, config.Finding{
+			File: a.Config, Path: "buses", Severity: config.Warning, Text: o.String(), Hint: "give one of the parts another address",
 		})
 	}
 	return found

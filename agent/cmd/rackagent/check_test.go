@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"rackagent/config"
+	"rackagent/drivers/board"
 )
 
 const example = "../../../config/example.yaml"
@@ -67,6 +68,23 @@ func TestCheckOfWhatCannotWork(t *testing.T) {
 	).Replace(exampleText(t))
 	write(t, path, heavy)
 	golden(t, "check-too-heavy", typed(t, "check", "--config", path))
+}
+
+// Two parts with one address, one of them on a channel of a mux that the kernel operates on the other's bus.
+func TestCheckFindsWhatTwoBusesReach(t *testing.T) {
+	r := newRig(t)
+	write(t, r.config, strings.NewReplacer(
+		"    # adapter: bcm2835 (i2c@7e804000)   # instead of device\n", "  - {name: behind, device: /dev/i2c-5}\n",
+		"sensors:\n", "sensors:\n  - {name: twin, part: tmp75, bus: behind, address: 0x4c}\n",
+	).Replace(exampleText(t)))
+	hw := r.hardware()
+	hw.adapters = append(hw.adapters, board.Adapter{Path: "/dev/i2c-5", Above: []string{"/dev/i2c-1"}})
+	o := r.outside()
+	o.hardware = hardwareOf(hw)
+	s := in(t.Context(), o, "check", "--config", r.config)
+	if s.status != exitOK || !strings.Contains(s.out, "sensor twin on bus behind and sensor exhaust on bus main have the address 0x4c") {
+		t.Errorf("%d\n%s%s", s.status, s.out, s.err)
+	}
 }
 
 // The effective configuration, read again, is the same.
