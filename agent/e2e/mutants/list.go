@@ -164,5 +164,65 @@ func mutants() []mutant {
 			"	aged := !r.At.IsZero() && now.Sub(r.At) > stalePeriods*h.period\n", "	aged := false\n",
 			[]string{"agent/poll"},
 		},
+		{
+			"another step on the same supply does not count", "agent/power/shared.go",
+			"	if h.disturbed {\n", "	if false {\n",
+			[]string{power},
+		},
+		{
+			"a supply that is not steady proves a step", "agent/power/shared.go",
+			"return mean, high-low <= unsteadiness(mean)", "return mean, high >= low",
+			[]string{power},
+		},
+		{
+			"any step of a supply is the node's", "agent/power/shared.go",
+			"step >= h.least && step <= h.most && close", "step >= h.least && close",
+			[]string{power},
+		},
+		{
+			"a relay that moved back is not looked at", "agent/power/switching.go",
+			"	if w.overturned(s) {\n", "	if false && w.overturned(s) {\n",
+			[]string{power, whole},
+		},
+		{
+			"a bus that somebody holds is not left alone", "drivers/i2cbus/fence.go",
+			"	if f.stage != fenced {\n", "	if f.stage != fenced || true {\n",
+			[]string{"drivers/i2cbus"},
+		},
+		{
+			"a channel is believed without looking", "drivers/chip/pca9548/pca9548.go",
+			"	if got != want {\n", "	if false && got != want {\n",
+			[]string{"drivers/chip/pca9548"},
+		},
+		{
+			"another mux of the stretch is not asked", "drivers/chip/pca9548/pca9548.go",
+			"	for _, other := range d.o.Segment.others(d) {\n", "	for _, other := range d.o.Segment.others(d)[:0] {\n",
+			[]string{"drivers/chip/pca9548"},
+		},
+		{
+			"zeros and ones count at the first look", "drivers/chip/vouch.go",
+			"		if !v.Doubtful() {\n", "		if true || !v.Doubtful() {\n",
+			[]string{"drivers/chip", "agent/inventory"},
+		},
+		{
+			"a page is not read back after its values", "drivers/pmbus/transfer.go",
+			"return on.selected(ctx, \"read\", page)", "return nil",
+			[]string{"drivers/pmbus"},
+		},
+		{
+			"one zero means that a slot is off", "drivers/chip/adm1272/operation.go",
+			"err == nil && v == operationOff && !d.port.Checks()", "err != nil && v == operationOff && !d.port.Checks()",
+			[]string{"drivers/chip/adm1272", "drivers/pdu"},
+		},
+		{
+			"a register number goes to relay expanders", "drivers/probe/rows.go",
+			"{\"TMP42x\", []uint16{0x1c, 0x1f,", "{\"TMP42x\", []uint16{0x1c, 0x27,",
+			[]string{"drivers/probe"},
+		},
+		{
+			"what a kernel driver owns is addressed", "agent/buses.go",
+			"	if driver, ok := l.owned[addr]; ok {\n", "	if driver, ok := l.owned[addr]; ok && false {\n",
+			[]string{whole},
+		},
 	}
 }
