@@ -107,6 +107,46 @@ func TestBusAndItsChannelShareNoRelays(t *testing.T) {
 	}
 }
 
+// A kernel driver holds the address of the relays: nothing is sent there, not even a read, and a cut moves nothing.
+func TestWhatAKernelDriverOwnsIsLeftAlone(t *testing.T) {
+	for name, late := range map[string]bool{"a bus that is there at the start": false, "one that comes later": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				wire, opened := &heardOn{seen: map[uint16]int{}}, 0
+				r.change = func(w *agent.World) {
+					open := w.Bus
+					w.Bus = func(ctx context.Context, b config.Bus) (i2cbus.Transport, error) {
+						if opened++; late && opened == 1 {
+							return nil, drivers.Unsupported
+						}
+						t, err := open(ctx, b)
+						wire.Transport = t
+						return wire, err
+					}
+					w.Owned = func(config.Bus) (agent.Wires, error) {
+						if wire.Transport == nil {
+							return agent.Wires{}, nil
+						}
+						return agent.Wires{Owned: map[uint16]string{0x20: "pca953x"}}, nil
+					}
+				}
+				r.start()
+				time.Sleep(time.Minute)
+				r.send("c1", "outlet.cut", "outlet/pdu-a.3")
+				time.Sleep(10 * time.Second)
+				if s := r.await("c1"); s.State == rack.StateSucceeded || s.State == rack.StateConfirmed {
+					t.Errorf("ended %s", s.State)
+				}
+				if seen := wire.since(); seen[0x20] > 0 || seen[0x38] == 0 {
+					t.Errorf("sent: %v", slices.Collect(maps.Keys(seen)))
+				}
+				r.close()
+			})
+		})
+	}
+}
+
 // What frees a bus remembers what it has begun, such as an adapter that is away, so it is asked for once.
 func TestBusRecoveryIsAskedForOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
