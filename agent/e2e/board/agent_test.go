@@ -130,9 +130,15 @@ func (g *guest) order(c command) wire.Status {
 	g.t.Helper()
 	before := len(g.states(c.id))
 	g.must(g.world.Broker().Publish(topic.Command(), []byte(c.text), 1, false))
+	return g.end(c.id, before)
+}
+
+// end waits for the end of a command among the states that came after the first ones.
+func (g *guest) end(id string, before int) wire.Status {
+	g.t.Helper()
 	var end wire.Status
-	g.eventually(40*time.Second, "the end of command "+c.id, func() bool {
-		for _, s := range g.states(c.id)[before:] {
+	g.eventually(40*time.Second, "the end of command "+id, func() bool {
+		for _, s := range g.states(id)[before:] {
 			if end = s; s.State.Terminal() && s.Part == s.Parts {
 				return true
 			}

@@ -28,7 +28,7 @@ import (
 // hardware is what hangs on the board's buses in one guest. In all texts @N is bus N of the board.
 type hardware struct {
 	// devices are arguments of -device, as "tmp105,bus=@0,address=0x48,id=t0". Channel 2 of a switch
-	// "pca9548,bus=@1,address=0x70,id=mux" is the bus "@1/mux/i2c.2".
+	// "pca9548,bus=@1,address=0x70" is the bus "@1/pca9548/i2c.2": by its type, because QEMU 10 forgets its id.
 	devices  []string
 	memories []memory
 }
@@ -357,6 +357,19 @@ func (g *guest) driver(module, chip, bus string, address int) (dir string, unbin
 	dir = fmt.Sprintf("/sys/bus/i2c/devices/%s-%04x", strings.TrimPrefix(adapter, "i2c-"), address)
 	g.sh("[ -e %s/driver ]", dir)
 	return dir, func() { g.t.Helper(); g.sh("echo %#02x >%s/delete_device", address, at) }
+}
+
+// memoryDriver is driver for a memory with a pointer of one byte. Where the device tree names one there, it is taken, even
+// if it is said to be larger.
+func (g *guest) memoryDriver(bus string, address int) (dir string, unbind func()) {
+	g.t.Helper()
+	name := fmt.Sprintf("%s-%04x", strings.TrimPrefix(g.b.devices(bus), "/dev/i2c-"), address)
+	dir = "/sys/bus/i2c/devices/" + name
+	if _, err := g.try("[ -e " + dir + " ]"); err != nil {
+		return g.driver("at24", "24c02", bus, address)
+	}
+	g.sh("load at24 && { [ -e %[1]s/driver ] || echo %[2]s >/sys/bus/i2c/drivers/at24/bind; }", dir, name)
+	return dir, func() { g.t.Helper(); g.sh("echo %s >/sys/bus/i2c/drivers/at24/unbind", name) }
 }
 
 // hwmon reads an attribute of a chip that a hardware monitoring driver has.

@@ -25,8 +25,9 @@ type emulated struct {
 	name   string
 	boards []*board // nil: all
 	hardware
-	config string // without what configuration adds
-	check  func(t *testing.T, g *guest)
+	config  string         // without what configuration adds
+	prepare func(g *guest) // what the configuration names; nil: nothing
+	check   func(t *testing.T, g *guest)
 }
 
 // sparse is a board of the model ac8 of which only thermometer and memory are there, and chips beside it.
@@ -55,6 +56,10 @@ nodes:
 // racks are all of them. Each gets a guest of its own, because QEMU's I2C chips cannot be plugged.
 var racks = []emulated{
 	{name: "ac8", hardware: sparse, config: sparseConfig, check: checkAC8},
+	{name: "air", hardware: air, config: airConfig, check: checkAir},
+	{name: "shelf", boards: []*board{ast2600}, hardware: shelf, config: shelfConfig, check: checkShelf},
+	relays("relays", ast2600, []bank{leds, pins}, strangers),
+	relays("leds", imx8mp, []bank{leds}, hardware{}),
 	{name: "cable", boards: []*board{ast2600}, hardware: sparse, config: sparseConfig, check: checkCable},
 }
 
@@ -66,6 +71,9 @@ func TestRacks(t *testing.T) {
 				if r.boards == nil || slices.Contains(r.boards, b) {
 					t.Run(b.name, func(t *testing.T) {
 						g := boot(t, b, r.hardware)
+						if r.prepare != nil {
+							r.prepare(g)
+						}
 						g.configure(r.config)
 						r.check(t, g)
 						if !t.Failed() {
@@ -133,6 +141,14 @@ func checkAC8(t *testing.T, g *guest) {
 
 	if status := g.signal("TERM"); status != 0 {
 		t.Errorf("stopped, the agent ended with %d", status)
+	}
+	if g.b == ast2600 { // on the other one the kernel's driver reads something else, not found out why
+		eeprom, release := g.memoryDriver("@0", 0x50)
+		g.sh("dd if=%s/eeprom of=/tmp/eeprom bs=256 count=1 2>/dev/null", eeprom) // the device tree may know a larger one
+		if !bytes.HasPrefix(g.read("/tmp/eeprom"), inventory("EMU-0002")) {
+			t.Error("the kernel reads another memory than the one of which the agent told the serial")
+		}
+		release()
 	}
 	_, release := g.driver("lm75", "tmp105", "@0", 0x48)
 	g.agent()
@@ -233,7 +249,8 @@ func healthy(t *testing.T, g *guest) {
 	}
 	for _, d := range st.Devices {
 		there := d.Name == "pdu-a/temp" || d.Name == "pdu-a/identity"
-		if there && d.State != "ok" || !there && d.Reason != g.b.nobody {
+		missing := d.Reason == g.b.nobody || g.b.nobody == "timeout" && d.Reason == "quarantined" // it holds the others up
+		if there && d.State != "ok" || !there && !missing {
 			t.Errorf("status says of %s: %s %s", d.Name, d.State, d.Reason)
 		}
 	}
