@@ -21,6 +21,7 @@ import (
 	"rackagent/drivers/chip/ina3221"
 	"rackagent/drivers/chip/lm75"
 	"rackagent/drivers/chip/max31790"
+	"rackagent/drivers/chip/mcp9808"
 	"rackagent/drivers/chip/sht3x"
 	"rackagent/drivers/chip/sht4x"
 	"rackagent/drivers/chip/tmp421"
@@ -52,6 +53,7 @@ func sensorParts() []sensorPart {
 		{name: "tmp75", conf: i2cPart(between(0x48, 0x4f)), open: openTMP75},
 		{name: "tmp105", conf: i2cPart(between(0x48, 0x4f)), open: openTMP75},
 		{name: "lm75", conf: i2cPart(between(0x48, 0x4f)), open: openLM75},
+		{name: "mcp9808", conf: i2cPart(between(0x18, 0x1f)), open: openMCP9808},
 		{name: "tmp421", conf: i2cPart(tmp421Addresses()), open: openTMP421(1)},
 		{name: "tmp422", conf: i2cPart(tmp421Addresses()), open: openTMP421(2)},
 		{name: "tmp423", conf: i2cPart(tmp421Addresses()), open: openTMP421(3)},
@@ -114,6 +116,16 @@ func openLM75(bus i2cbus.Conn, c config.Sensor) (part, error) {
 	}
 	return of(d, func(m lm75.Measurement) []value {
 		return []value{celsius(rack.TempC, 1, m.Temperature, uint32(m.Raw), drivers.None, -55, 125)}
+	}), nil
+}
+
+func openMCP9808(bus i2cbus.Conn, c config.Sensor) (part, error) {
+	d, err := mcp9808.New(bus, mcp9808.Opts{Name: c.Name, Addr: uint16(c.Address)})
+	if err != nil {
+		return part{}, err
+	}
+	return of(d, func(m mcp9808.Measurement) []value {
+		return []value{celsius(rack.TempC, 1, m.Temperature, uint32(m.Raw), drivers.None, -40, 125)}
 	}), nil
 }
 

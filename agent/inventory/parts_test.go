@@ -43,6 +43,7 @@ func parts() map[string]expectation {
 		"tmp75":   {chip: func() drivertest.Chip { return drivertest.NewTMP75(steadyAt(31.25), nil) }, want: map[string]float64{"temp_c.1": 31.25}},
 		"tmp105":  {chip: func() drivertest.Chip { return drivertest.NewTMP75(steadyAt(-12.5), nil) }, want: map[string]float64{"temp_c.1": -12.5}},
 		"lm75":    {chip: func() drivertest.Chip { return drivertest.NewLM75(drivertest.LM75Opts{Celsius: 40.5}) }, want: map[string]float64{"temp_c.1": 40.5}},
+		"mcp9808": {chip: func() drivertest.Chip { return drivertest.NewMCP9808(steadyAt(36.75), nil) }, want: map[string]float64{"temp_c.1": 36.75}},
 		"tmp421":  {chip: func() drivertest.Chip { return drivertest.NewTMP421(nil, 30, 60) }, want: map[string]float64{"temp_c.1": 30, "temp_c.2": 60}},
 		"tmp422":  {chip: func() drivertest.Chip { return drivertest.NewTMP422(nil, 30, 60, 61) }, want: map[string]float64{"temp_c.1": 30, "temp_c.2": 60, "temp_c.3": 61}},
 		"tmp423":  {chip: func() drivertest.Chip { return drivertest.NewTMP423(nil, 30, 60, 61, 62) }, want: map[string]float64{"temp_c.4": 62}},
