@@ -95,6 +95,10 @@ func (r *run) unproved(e *entry, rec *record, s stepResult, o *outlet, recovered
 		before = max(r.truth.mean(w.at.Add(-time.Second), w.at, o), r.truth.watts(o, w.at)) // a contact takes longer than that
 	}
 	if s.Do == doEnergise {
+		// The meter follows within its settling time: what it shows is true of that time, also if the contact has opened in it.
+		for lag := o.pdu.settling; lag > 0 && !closed; lag -= o.pdu.settling / 10 {
+			watts, closed = r.truth.watts(o, at.Add(-lag)), r.truth.closed(o, at.Add(-lag))
+		}
 		why := energised(watts, closed, o)
 		if why == "" && known && o.supply != nil && before > loadW {
 			return fmt.Sprintf("it succeeded by a step of the bank's watts, and the outlet drew %.1f W before", before)
