@@ -151,8 +151,16 @@ func checkAC8(t *testing.T, g *guest) {
 		release()
 	}
 	_, release := g.driver("lm75", "tmp105", "@0", 0x48)
+	g.must(g.qmp.set("temp", "temperature", milli(31)))
+	g.configure(sparseConfig + `
+sensors:
+  - {name: kernel, part: hwmon, chip: tmp105, inputs: [{input: 1, measure: temp}], period_s: 1}
+`)
 	g.agent()
 	g.lacks("pdu-a.temp_c.1", "absent, foreign", patience)
+	g.reads("kernel.temp_c.1", 31, tenth, patience) // the chip itself is the kernel's; what the kernel reads is not
+	g.must(g.qmp.set("temp", "temperature", milli(27.5)))
+	g.reads("kernel.temp_c.1", 27.5, tenth, patience)
 	g.signal("TERM")
 	release()
 }
