@@ -36,8 +36,7 @@ type buses struct {
 	hardware hardware
 
 	mu     sync.Mutex
-	owned  map[string]map[uint16]string // by the configuration's name, of those that were opened
-	opened map[string]board.Adapter     // likewise
+	opened map[string]board.Adapter // by the configuration's name
 }
 
 // open opens one bus. Without knowing what kernel drivers own on it, it is not opened at all.
@@ -61,7 +60,7 @@ func (b *buses) open(ctx context.Context, c config.Bus) (i2cbus.Transport, error
 	if b.opened == nil {
 		b.opened = make(map[string]board.Adapter)
 	}
-	b.owned[c.Name], b.opened[c.Name] = found.Owned, found
+	b.opened[c.Name] = found
 	return t, nil
 }
 

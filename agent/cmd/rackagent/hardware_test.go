@@ -20,7 +20,7 @@ func TestBusesOpenAtTheSameTime(t *testing.T) {
 	for i := range 4 {
 		hw.adapters = append(hw.adapters, board.Adapter{Path: fmt.Sprintf("/dev/i2c-%d", i), Above: []string{"/dev/i2c-0"}, Owned: map[uint16]string{uint16(i): "lm75"}})
 	}
-	b := &buses{hardware: hw, owned: make(map[string]map[uint16]string)}
+	b := &buses{hardware: hw}
 	var all sync.WaitGroup
 	for i := range 4 {
 		c := config.Bus{Name: fmt.Sprintf("bus-%d", i), Device: fmt.Sprintf("/dev/i2c-%d", i)}
@@ -66,7 +66,7 @@ func TestAdapterResetIsKept(t *testing.T) {
 	hw := &resetHardware{fakeHardware: fakeHardware{
 		adapters: []board.Adapter{{Path: "/dev/i2c-1"}}, bus: func(string) (i2cbus.Transport, error) { return unwritable{}, nil },
 	}}
-	b := &buses{hardware: hw, owned: make(map[string]map[uint16]string)}
+	b := &buses{hardware: hw}
 	c := config.Bus{Name: "main", Device: "/dev/i2c-1", AdapterReset: true}
 	bus, err := b.open(t.Context(), c)
 	if err != nil {

@@ -82,12 +82,12 @@ func openToRead(ctx context.Context, hw hardware, c *config.Config, name string)
 	if !ok {
 		return nil, fmt.Errorf("no bus %q is configured", name)
 	}
-	b := &buses{hardware: hw, owned: make(map[string]map[uint16]string)}
+	b := &buses{hardware: hw}
 	t, err := b.open(ctx, place)
 	if err != nil {
 		return nil, err
 	}
-	return i2cbus.New(t, i2cbus.Opts{Refuse: b.owned[name]}), nil
+	return i2cbus.New(t, i2cbus.Opts{Refuse: b.opened[name].Owned}), nil
 }
 
 func (f *pduFound) identify(ctx context.Context, p *pdu.PDU) {

@@ -85,7 +85,7 @@ func (a *app) world(conf *config.Config, d doors, clock *clockWatch, log *slog.L
 	if err != nil {
 		return agent.World{}, err
 	}
-	b := &buses{hardware: hw, owned: make(map[string]map[uint16]string)}
+	b := &buses{hardware: hw}
 	return agent.World{
 		Bus: b.open, Recover: b.recover, Sysfs: os.DirFS("/sys"), Counter: counters(hw), Owned: b.ownedOn, Opened: register(log), Dial: dial, Password: password(conf.MQTT), Clock: clock.now, Line: lines(hw),
 		Local: opener(d.local), Metrics: opener(d.metrics), Log: log,
