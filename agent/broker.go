@@ -182,7 +182,7 @@ func (a *Agent) tellState(ctx context.Context) error {
 // info says what there is: devices, points, layout, limits, software of the agent and of the boards.
 func (a *Agent) info() wire.Info {
 	i := wire.Info{
-		At: time.Now(), Boot: a.boot, Layout: a.inv.Layout, Limits: command.Limits(), Unsigned: a.conf.Commands.Unsigned,
+		At: time.Now(), Boot: a.boot, Verbs: wire.Verbs(), Layout: a.inv.Layout, Limits: command.Limits(), Unsigned: a.conf.Commands.Unsigned,
 		Software: wire.Software{Name: "rackagent", Version: a.build.Version, Revision: a.build.Revision, Go: a.build.Go},
 		Wiring:   make(map[rack.OutletID]rack.Wiring),
 		Meanings: make(map[rack.Point]rack.Meaning),

@@ -30,6 +30,7 @@ func (c *Config) Check(known Catalogue) []Finding {
 		k.pdus()
 		k.sensors()
 		k.nodes()
+		k.groups()
 	}
 	return sorted(k.findings)
 }

@@ -27,6 +27,7 @@ type Config struct {
 	PDUs       []PDU    `yaml:"pdus,omitempty"`
 	Sensors    []Sensor `yaml:"sensors,omitempty"`
 	Nodes      []Node   `yaml:"nodes,omitempty"`
+	Groups     []Group  `yaml:"groups,omitempty"`
 
 	// src says where each value stands in the file; nil for a Config that was not read from one.
 	src *source
@@ -175,6 +176,12 @@ type Node struct {
 	SurgeS        float64     `yaml:"surge_s,omitempty"` // how long the surge lasts
 	MinOffS       float64     `yaml:"min_off_s"`         // off at least this long before it may be energised
 	OnPowerReturn PowerReturn `yaml:"on_power_return"`
+}
+
+// Group is a set of nodes that commands may name as one target.
+type Group struct {
+	Name  string   `yaml:"name"`
+	Nodes []string `yaml:"nodes"` // by name, in the order in which they are energised
 }
 
 // SurgeFor is SurgeS as a duration.

@@ -373,3 +373,42 @@ c.yaml:16:105: nodes[0].surge_s: -1 is outside 0 to 3600 s`,
 		},
 	})
 }
+
+func TestMistakesInGroups(t *testing.T) {
+	const end = "    max_w: 1600\n"
+	judge(t, []mistake{
+		{
+			"a node that is not there", end, end + "groups: [{name: miners, nodes: [asic-1, asic-9]}]\n",
+			`c.yaml:21:41: groups[0].nodes[1]: no node is named "asic-9"`,
+		},
+		{
+			"an outlet instead of a node", end, end + "groups: [{name: miners, nodes: [pdu-a.1]}]\n",
+			`c.yaml:21:33: groups[0].nodes[0]: no node is named "pdu-a.1"`,
+		},
+		{
+			"a node twice", end, end + "groups: [{name: miners, nodes: [asic-1, asic-1]}]\n",
+			`c.yaml:21:41: groups[0].nodes[1]: node "asic-1" stands here twice`,
+		},
+		{
+			"nobody", end, end + "groups: [{name: miners, nodes: []}]\n",
+			`c.yaml:21:32: groups[0].nodes: a group has at least one node (write for example [asic-1, asic-2])`,
+		},
+		{
+			"no nodes", end, end + "groups: [{name: miners}]\n",
+			`c.yaml:21:10: groups[0].nodes: this key is missing`,
+		},
+		{
+			"a name twice", end, end + "groups:\n  - {name: a, nodes: [asic-1]}\n  - {name: a, nodes: [gpu-1]}\n",
+			`c.yaml:23:12: groups[1].name: "a" is also the name of groups[0] on line 22`,
+		},
+		{
+			"capitals, and no name", end, end + "groups:\n  - {name: Miners, nodes: [asic-1]}\n  - {nodes: [asic-1]}\n",
+			`c.yaml:22:12: groups[0].name: "Miners" is not a name: 1 to 23 characters out of a-z, 0-9 and -
+c.yaml:23:5: groups[1].name: this key is missing`,
+		},
+		{
+			"a list of names", end, end + "groups: {miners: [asic-1]}\n",
+			`c.yaml:21:9: groups: want a list, got keys and values (write [A, B], or one line with a dash for each)`,
+		},
+	})
+}

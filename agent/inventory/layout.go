@@ -23,6 +23,9 @@ func layout(c *config.Config, units map[string]*unit) *rack.Layout {
 	for _, n := range c.Nodes {
 		l.Nodes = append(l.Nodes, nodeOf(n))
 	}
+	for _, g := range c.Groups {
+		l.Groups = append(l.Groups, rack.Group{Name: g.Name, Nodes: g.Nodes})
+	}
 	return l.Indexed()
 }
 

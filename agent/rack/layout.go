@@ -145,6 +145,7 @@ type Layout struct {
 	Feeds       []Feed
 	PDUs        []PDU
 	Nodes       []Node
+	Groups      []Group
 
 	index *index // nil: look-ups walk the lists
 }

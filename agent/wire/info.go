@@ -14,6 +14,7 @@ type Info struct {
 	At       time.Time
 	Boot     string
 	Software Software
+	Verbs    []rack.Op // that it takes
 	Layout   *rack.Layout
 	// Wiring is what has become known about outlets' wiring, where that differs from the configuration.
 	Wiring   map[rack.OutletID]rack.Wiring
@@ -86,6 +87,7 @@ type infoJSON struct {
 	Feeds    []feedJSON                      `json:"feeds"`
 	Outlets  []outletJSON                    `json:"outlets"`
 	Nodes    []nodeJSON                      `json:"nodes"`
+	Groups   []groupJSON                     `json:"groups,omitempty"`
 	StaggerS thousandths                     `json:"stagger_s"`
 	Firmware []firmwareJSON                  `json:"firmware"`
 }
@@ -132,6 +134,11 @@ type nodeJSON struct {
 	OnPowerReturn rack.PowerReturn `json:"on_power_return,omitempty"`
 }
 
+type groupJSON struct {
+	Name  string   `json:"name"`
+	Nodes []string `json:"nodes"`
+}
+
 type firmwareJSON struct {
 	ID           string       `json:"id"`
 	Component    string       `json:"component"`
@@ -153,7 +160,7 @@ type firmwareJSON struct {
 func (i Info) Encode() []byte {
 	out := infoJSON{
 		V: 1, Schema: Schema, At: millis(i.At), Boot: i.Boot, Site: i.Layout.Site, Agent: i.Layout.Agent, Software: i.Software,
-		Unsigned: i.Unsigned, Verbs: Verbs(), Limits: i.Limits, Devices: append([]Device{}, i.Devices...),
+		Unsigned: i.Unsigned, Verbs: append([]rack.Op{}, i.Verbs...), Limits: i.Limits, Devices: append([]Device{}, i.Devices...),
 		Points: pointsOf(i.Points, i.Meanings), Feeds: []feedJSON{}, Outlets: i.outlets(), Nodes: []nodeJSON{},
 		StaggerS: seconds(i.Layout.Stagger.Milliseconds()), Firmware: []firmwareJSON{},
 	}
@@ -165,6 +172,9 @@ func (i Info) Encode() []byte {
 	}
 	for _, n := range i.Layout.Nodes {
 		out.Nodes = append(out.Nodes, nodeOf(n))
+	}
+	for _, g := range i.Layout.Groups {
+		out.Groups = append(out.Groups, groupJSON{Name: g.Name, Nodes: append([]string{}, g.Nodes...)})
 	}
 	for _, f := range i.Firmware {
 		out.Firmware = append(out.Firmware, firmwareOf(f))

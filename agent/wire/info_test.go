@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -51,6 +52,7 @@ func TestEveryQuantityHasAUnit(t *testing.T) {
 func TestInfoOf128OutletsFitsIntoAMessage(t *testing.T) {
 	l := layout()
 	l.PDUs, l.Nodes = nil, nil
+	all := rack.Group{Name: "all"}
 	for p := range 4 {
 		pdu := rack.PDU{Name: fmt.Sprintf("pdu-row-7-rack-17-left-%d", p)[:23]}
 		for n := range 32 {
@@ -59,15 +61,20 @@ func TestInfoOf128OutletsFitsIntoAMessage(t *testing.T) {
 			node := layout().Nodes[0]
 			node.Name, node.Outlets = fmt.Sprintf("asic-row-7-rack-17-%d-%d", p, n), []rack.OutletID{id}
 			l.Nodes = append(l.Nodes, node)
+			all.Nodes = append(all.Nodes, node.Name)
 		}
 		l.PDUs = append(l.PDUs, pdu)
 	}
+	l.Groups = []rack.Group{all}
 	i := info()
 	i.Layout = l
 	b := i.Encode()
 	conform(t, "closed", "info", b)
 	if len(b) > 64<<10 {
 		t.Errorf("%d bytes", len(b))
+	}
+	if !strings.Contains(string(b), `"groups":[{"name":"all","nodes":["asic-row-7-rack-17-0-0","asic-row-7-rack-17-0-1",`) {
+		t.Errorf("the group is not told: %s", b)
 	}
 }
 

@@ -117,6 +117,9 @@ func layout() *rack.Layout {
 func info() Info {
 	return Info{
 		At: at(1795411615123), Boot: "01JD9X3M", Software: Software{Name: "rackagent", Version: "0.1.0", Revision: "28559d2", Go: "go1.26.8"},
+		Verbs: []rack.Op{
+			rack.OpEnergise, rack.OpCut, rack.OpCycle, rack.OpIdentify, rack.OpGet, rack.OpList, rack.OpCancel, rack.OpJournalAccept,
+		},
 		Layout: layout(), Wiring: map[rack.OutletID]rack.Wiring{{PDU: "pdu-a", N: 1}: rack.WiringProven},
 		Devices: []Device{{Name: "pdu-a", Kind: "pdu", Model: "pdu24", Serial: "24C-00117", Bus: "i2c-1"}},
 		Points: []rack.Point{
