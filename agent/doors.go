@@ -182,6 +182,7 @@ type Status struct {
 	Journal   string         `json:"journal"`
 	Link      string         `json:"link"`
 	LinkError string         `json:"link_error,omitempty"`
+	Broker    string         `json:"broker,omitempty"` // the address dialled last
 	Buses     []BusStatus    `json:"buses"`
 	Devices   []DeviceStatus `json:"devices"`
 	Outlets   []OutletStatus `json:"outlets"`
@@ -236,7 +237,7 @@ func (a *Agent) Status() Status {
 	}
 	if a.link != nil {
 		s := a.link.Stats()
-		st.Link, st.LinkError = string(s.State), s.LastError
+		st.Link, st.LinkError, st.Broker = string(s.State), s.LastError, s.Broker
 	}
 	for _, b := range a.conf.Buses {
 		bs := BusStatus{Name: b.Name, Error: a.whyClosed(b.Name)}

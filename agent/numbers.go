@@ -105,15 +105,24 @@ func (n *numbers) broker(g gauge) {
 	}
 	s := n.a.link.Stats()
 	g(boolean(s.State == link.StateUp), "rackagent_mqtt_up")
+	if s.Broker != "" {
+		g(boolean(s.State == link.StateUp), `rackagent_mqtt_broker{broker=%q}`, s.Broker)
+	}
+	g(boolean(s.Subscribed), "rackagent_mqtt_subscribed")
+	g(float64(s.Attempts), "rackagent_mqtt_attempts_total")
 	g(float64(s.Connects), "rackagent_mqtt_connects_total")
 	g(float64(s.Outstanding), "rackagent_mqtt_outstanding")
 	g(s.OldestAge.Seconds(), "rackagent_mqtt_oldest_unacknowledged_seconds")
 	g(float64(s.Inbound), "rackagent_mqtt_inbound_total")
 	g(float64(s.Duplicates), "rackagent_mqtt_duplicates_total")
+	g(float64(s.Retained), "rackagent_mqtt_retained_total")
+	g(float64(s.Unrouted), "rackagent_mqtt_unrouted_total")
+	g(float64(s.Unacked), "rackagent_mqtt_unacknowledged_inbound")
 	for _, c := range []link.Class{link.ClassResult, link.ClassEvent, link.ClassInfo, link.ClassTelemetry} {
 		of := s.Classes.Of(c)
 		for what, count := range map[string]uint64{
 			"sent": of.Sent, "resent": of.Resent, "delivered": of.Delivered, "dropped": of.Dropped, "expired": of.Expired, "refused": of.Refused,
+			"superseded": of.Superseded,
 		} {
 			g(float64(count), `rackagent_mqtt_messages_total{class=%q,outcome=%q}`, c, what)
 		}

@@ -31,10 +31,10 @@ func (k *checker) mqtt() {
 	if k.written("mqtt.user", m.User) && !userRule.MatchString(m.User) {
 		k.errorf("mqtt.user", "", "not 1 to 128 printable characters without spaces")
 	}
-	k.file("mqtt.password_file", m.PasswordFile)
-	k.file("mqtt.ca_file", m.CAFile)
-	k.file("mqtt.cert_file", m.CertFile)
-	k.file("mqtt.key_file", m.KeyFile)
+	k.credential("mqtt.password_file", m.PasswordFile)
+	k.credential("mqtt.ca_file", m.CAFile)
+	k.credential("mqtt.cert_file", m.CertFile)
+	k.credential("mqtt.key_file", m.KeyFile)
 	if m.PasswordFile != "" && m.User == "" {
 		// MQTT 3.1.1, MQTT-3.1.2-22.
 		k.errorf("mqtt.password_file", "", "a password needs a user")
@@ -49,27 +49,70 @@ func (k *checker) mqtt() {
 		k.errorf("mqtt.server_name", "", "not a host name")
 	}
 	k.span("mqtt.spread_s", m.SpreadS, 0, 3600, " s") // arbitrary
-	k.broker(m)
+	k.brokers(m)
 }
 
-func (k *checker) broker(m MQTT) {
-	const at, hint = "mqtt.broker", "write mqtts://HOST:PORT"
-	if !k.given(at, m.Broker == "") {
+// credential judges a path or the name of something that systemd passed on.
+func (k *checker) credential(at, value string) {
+	name, ok := strings.CutPrefix(value, credentialPrefix)
+	switch {
+	case !ok:
+		k.file(at, value)
+	case !credentialRule.MatchString(name):
+		k.errorf(at, "write credential:NAME, as in LoadCredential=NAME:PATH of the unit", "not the name of a credential")
+	}
+}
+
+// maxBrokers is arbitrary: each of them gets at least 2 s of an attempt that has 10 s.
+const maxBrokers = 5
+
+// brokers judges the addresses of the session.
+func (k *checker) brokers(m MQTT) {
+	one, many := k.written("mqtt.broker", m.Broker), k.src.has("mqtt.brokers") || len(m.Brokers) > 0
+	switch {
+	case one && many:
+		k.errorf("mqtt.brokers", "keep one of the two", "broker names one already")
+	case !many:
+		k.broker("mqtt.broker", m.Broker, m)
+		return
+	case len(m.Brokers) == 0 || len(m.Brokers) > maxBrokers:
+		k.errorf("mqtt.brokers", "", "a list of 1 to %d addresses is wanted", maxBrokers)
+	}
+	seen, schemes := map[string]bool{}, map[string]bool{}
+	for i, b := range m.Brokers {
+		at := index("mqtt.brokers", i)
+		k.broker(at, b, m)
+		if seen[strings.ToLower(b)] && b != "" {
+			k.errorf(at, "delete one of the two", "this address stands in the list already")
+		}
+		seen[strings.ToLower(b)] = true
+		scheme, _, _ := strings.Cut(strings.ToLower(b), "://")
+		schemes[scheme] = true
+	}
+	if schemes["mqtts"] && schemes["mqtt"] {
+		k.errorf("mqtt.brokers", "make all of them mqtts:// addresses", "whoever disturbs the addresses with TLS would lead the agent to one without")
+	}
+}
+
+// broker judges one address.
+func (k *checker) broker(at, address string, m MQTT) {
+	const hint = "write mqtts://HOST:PORT"
+	if !k.given(at, address == "") {
 		return
 	}
-	u, err := url.Parse(m.Broker)
-	_, address, _ := strings.Cut(m.Broker, "://")
+	u, err := url.Parse(address)
+	_, place, _ := strings.Cut(address, "://")
 	switch {
-	case strings.Contains(address, "@"):
+	case strings.Contains(place, "@"):
 		k.errorf(at, "use user and password_file", "a user or a password may not stand in the address")
-	case err != nil || u.Scheme != "mqtt" && u.Scheme != "mqtts" || address == "":
+	case err != nil || u.Scheme != "mqtt" && u.Scheme != "mqtts" || place == "":
 		k.errorf(at, hint, "not an mqtts:// or mqtt:// address")
-	case strings.ContainsAny(address, "/?#"):
+	case strings.ContainsAny(place, "/?#"):
 		k.errorf(at, hint, "nothing may follow the port")
 	case !hostRule.MatchString(u.Hostname()) || !isPort(u.Port()):
 		k.errorf(at, hint+", usually 8883", "the address needs a host and a port")
 	case u.Scheme == "mqtt":
-		k.plaintext(m, u.Hostname())
+		k.plaintext(at, m, u.Hostname())
 	}
 }
 
@@ -79,7 +122,7 @@ func isPort(s string) bool {
 }
 
 // plaintext judges a connection without TLS.
-func (k *checker) plaintext(m MQTT, host string) {
+func (k *checker) plaintext(at string, m MQTT, host string) {
 	for _, f := range []struct{ key, value string }{
 		{"ca_file", m.CAFile}, {"cert_file", m.CertFile}, {"key_file", m.KeyFile}, {"server_name", m.ServerName},
 	} {
@@ -90,9 +133,9 @@ func (k *checker) plaintext(m MQTT, host string) {
 	switch {
 	case isLoopback(host):
 	case m.PasswordFile != "":
-		k.errorf("mqtt.broker", "write mqtts://HOST:PORT", "the password would cross the network in the clear")
+		k.errorf(at, "write mqtts://HOST:PORT", "the password would cross the network in the clear")
 	default:
-		k.warnf("mqtt.broker", "write mqtts://HOST:PORT", "without TLS anybody on the network can read and forge messages")
+		k.warnf(at, "write mqtts://HOST:PORT", "without TLS anybody on the network can read and forge messages")
 	}
 }
 

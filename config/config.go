@@ -35,15 +35,25 @@ type Config struct {
 
 // MQTT is the session with the broker. Passwords and keys are named by file and never stand here.
 type MQTT struct {
-	Broker       string  `yaml:"broker"`    // mqtts://HOST:PORT or mqtt://HOST:PORT
-	ClientID     string  `yaml:"client_id"` // default: the agent's name
-	User         string  `yaml:"user,omitempty"`
+	Broker   string   `yaml:"broker,omitempty"`  // mqtts://HOST:PORT or mqtt://HOST:PORT; exactly one of Broker and Brokers
+	Brokers  []string `yaml:"brokers,omitempty"` // the same, in the order in which they are tried
+	ClientID string   `yaml:"client_id"`         // default: the agent's name
+	User     string   `yaml:"user,omitempty"`
+	// Paths, or credential:NAME for what systemd passed on; see Locate.
 	PasswordFile string  `yaml:"password_file,omitempty"`
 	CAFile       string  `yaml:"ca_file,omitempty"`
 	CertFile     string  `yaml:"cert_file,omitempty"`
 	KeyFile      string  `yaml:"key_file,omitempty"`
 	ServerName   string  `yaml:"server_name,omitempty"` // in the broker's certificate; default: the broker's host
 	SpreadS      float64 `yaml:"spread_s"`              // longest extra wait before a second and later connection attempt
+}
+
+// URLs are the brokers' addresses, in the order in which they are tried.
+func (m MQTT) URLs() []string {
+	if m.Broker != "" {
+		return []string{m.Broker}
+	}
+	return m.Brokers
 }
 
 // Spread is SpreadS as a duration.

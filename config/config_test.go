@@ -355,6 +355,31 @@ func TestHashFollowsValuesOnly(t *testing.T) {
 	}
 }
 
+// The schema takes either key and both kinds of a file's name, and reading the dump again gives the same.
+func TestSeveralBrokersAndCredentials(t *testing.T) {
+	text := strings.NewReplacer(
+		"broker: mqtts://broker.ams1:8883 ", "brokers: [mqtts://a:8883, mqtts://b:8883] ",
+		"/etc/rackagent/credentials/mqtt.password", "credential:mqtt.password",
+	).Replace(string(readFile(t, "example.yaml")))
+	c, findings := Parse("c.yaml", []byte(text))
+	if len(findings) > 0 || !slices.Equal(c.MQTT.URLs(), []string{"mqtts://a:8883", "mqtts://b:8883"}) {
+		t.Fatalf("%q %s", c.MQTT.URLs(), lines(findings))
+	}
+	schema := compileSchema(t)
+	for _, y := range [][]byte{[]byte(text), c.Dump()} {
+		if err := validate(schema, y); err != nil {
+			t.Error(err)
+		}
+	}
+	again, findings := Parse("dump.yaml", c.Dump())
+	if len(findings) > 0 || again.Hash() != c.Hash() {
+		t.Errorf("the dump reads otherwise: %s\n%s", lines(findings), c.Dump())
+	}
+	if err := validate(schema, []byte(strings.Replace(text, "brokers:", "broker: mqtts://c:1\n  brokers:", 1))); err == nil {
+		t.Error("the schema takes both keys")
+	}
+}
+
 func TestDumpStarsAPasswordInTheAddress(t *testing.T) {
 	text := strings.Replace(string(readFile(t, "example.yaml")), "mqtts://broker", "mqtts://u:hunter2@broker", 1)
 	c, findings := Parse("c.yaml", []byte(text))

@@ -18,6 +18,10 @@ func (c *Config) Dump() []byte {
 	var b bytes.Buffer
 	shown := *c
 	shown.MQTT.Broker = starred(c.MQTT.Broker)
+	shown.MQTT.Brokers = nil
+	for _, b := range c.MQTT.Brokers {
+		shown.MQTT.Brokers = append(shown.MQTT.Brokers, starred(b))
+	}
 	writeRecord(&b, reflect.ValueOf(shown), "")
 	return b.Bytes()
 }

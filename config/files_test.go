@@ -62,6 +62,28 @@ func TestReadSecret(t *testing.T) {
 	}
 }
 
+// systemd gives credentials as files of the service's user or of root with a readable group, in a directory that it names.
+func TestCredentials(t *testing.T) {
+	path := write(t, "hunter2", 0o440)
+	t.Setenv("CREDENTIALS_DIRECTORY", filepath.Dir(path))
+	name := "credential:" + filepath.Base(path)
+	if s, err := ReadSecret(name); err != nil || s.Reveal() != "hunter2" {
+		t.Errorf("%s: %q, %v", name, s.Reveal(), err)
+	}
+	for _, bad := range []string{"credential:", "credential:../hunter2", "credential:.", "credential:a/b"} {
+		if p, err := Locate(bad); !errors.Is(err, ErrNoCredential) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %q, %v", bad, p, err)
+		}
+	}
+	if _, err := ReadSecret("credential:absent"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("absent: %v", err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	if _, err := ReadSecret("credential:mqtt.key"); !errors.Is(err, ErrNoCredential) || !strings.Contains(err.Error(), "LoadCredential=mqtt.key:PATH") {
+		t.Errorf("outside of a service: %v", err)
+	}
+}
+
 func TestUnsafeFilesAreRefusedByKind(t *testing.T) {
 	dir := t.TempDir()
 	link, pipe := filepath.Join(dir, "link"), filepath.Join(dir, "pipe")

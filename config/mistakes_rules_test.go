@@ -103,6 +103,32 @@ c.yaml:7:14: mqtt.cert_file: a certificate needs key_file`,
 			`c.yaml:6:13: mqtt.key_file: a key needs cert_file`,
 		},
 		{
+			"two ways to name a broker", "mqtts://broker:8883", "mqtts://broker:8883\n  brokers: [mqtts://b:8883]",
+			`c.yaml:6:12: mqtt.brokers: broker names one already (keep one of the two)`,
+		},
+		{
+			"no broker in the list", "broker: mqtts://broker:8883", "brokers: []",
+			`c.yaml:5:12: mqtt.brokers: a list of 1 to 5 addresses is wanted`,
+		},
+		{
+			"too many brokers", "broker: mqtts://broker:8883", "brokers: [mqtts://a:1, mqtts://a:2, mqtts://a:3, mqtts://a:4, mqtts://a:5, mqtts://a:6]",
+			`c.yaml:5:12: mqtt.brokers: a list of 1 to 5 addresses is wanted`,
+		},
+		{
+			"brokers with mistakes", "broker: mqtts://broker:8883", "brokers: [mqtts://a:1, mqtts://r17:hunter2@b:1, mqtts://A:1, c]",
+			`c.yaml:5:26: mqtt.brokers[1]: a user or a password may not stand in the address (use user and password_file)
+c.yaml:5:51: mqtt.brokers[2]: this address stands in the list already (delete one of the two)
+c.yaml:5:64: mqtt.brokers[3]: not an mqtts:// or mqtt:// address (write mqtts://HOST:PORT)`,
+		},
+		{
+			"one broker without TLS", "broker: mqtts://broker:8883", "brokers: [mqtts://a:1, mqtt://127.0.0.1:1]",
+			`c.yaml:5:12: mqtt.brokers: whoever disturbs the addresses with TLS would lead the agent to one without (make all of them mqtts:// addresses)`,
+		},
+		{
+			"a password as a credential", "mqtts://broker:8883", "mqtts://broker:8883\n  user: r17\n  password_file: credential:../hunter2",
+			`c.yaml:7:18: mqtt.password_file: not the name of a credential (write credential:NAME, as in LoadCredential=NAME:PATH of the unit)`,
+		},
+		{
 			"client id and the rest", "mqtts://broker:8883", "mqtts://broker:8883\n  client_id: ams1/r17\n  user: \"\"\n  server_name: a b\n  spread_s: -1",
 			`c.yaml:6:14: mqtt.client_id: not 1 to 23 characters out of A-Z, a-z, 0-9 and -
 c.yaml:7:9: mqtt.user: not 1 to 128 printable characters without spaces

@@ -57,8 +57,13 @@ const maxSecret = 64 << 10
 // ReadSecret reads a password or a key from a file of its own and takes one line end off its end. The file
 // must not be readable for everybody nor writable for the group or everybody (ErrUnsafeFile).
 //
-// A group that may read is allowed: systemd's LoadCredential= gives the service access that way.
+// A group that may read is allowed: systemd's LoadCredential= gives the service access that way. path may be
+// credential:NAME.
 func ReadSecret(path string) (Secret, error) {
+	path, err := Locate(path)
+	if err != nil {
+		return Secret{}, err
+	}
 	b, err := readGuarded(path, maxSecret, guard{noMode: 0o026, fix: "chmod 0640"})
 	if err != nil {
 		return Secret{}, err

@@ -91,7 +91,7 @@ func (lasting) Close() error { return nil }
 // from the files that the configuration names, and are read at every attempt.
 func outside(c *config.Config, w *sim.World, log *slog.Logger) (agent.World, error) {
 	m := c.MQTT
-	dial, err := link.Dialer([]string{m.Broker}, link.TLS{CA: m.CAFile, Cert: m.CertFile, Key: m.KeyFile, ServerName: m.ServerName})
+	dial, err := link.Dialer(m.URLs(), link.TLS{CA: m.CAFile, Cert: m.CertFile, Key: m.KeyFile, ServerName: m.ServerName})
 	if err != nil {
 		return agent.World{}, err
 	}

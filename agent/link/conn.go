@@ -22,6 +22,8 @@ var errClosed = &failure{why: ReasonStopped, err: errors.New("closed by this sid
 // remembers the first reason why it ended. One goroutine reads; any may write, close and kill.
 type conn struct {
 	net.Conn
+	broker string // its address; empty: not known
+	keep   func() // Run calls it once the connection has held
 
 	// The reader's own.
 	r    *bufio.Reader
@@ -38,7 +40,7 @@ type conn struct {
 }
 
 func newConn(c net.Conn) *conn {
-	return &conn{Conn: c, r: bufio.NewReaderSize(c, 4<<10), writing: make(chan struct{}, 1)}
+	return &conn{Conn: c, keep: func() {}, r: bufio.NewReaderSize(c, 4<<10), writing: make(chan struct{}, 1)}
 }
 
 // Read hands out whole frames piece by piece, after their header has been judged.

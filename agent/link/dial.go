@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -22,14 +23,23 @@ const (
 // TLS names the files of a broker connection. They are read at every attempt, so that renewed ones are taken
 // without a restart. A running connection keeps what it began with.
 type TLS struct {
-	CA         string // PEM; empty: the system's roots
+	CA         string // PEM; empty: the system's roots. Not empty: nobody else is believed
 	Cert, Key  string // PEM, both or neither
 	ServerName string // default: the host dialled
 }
 
+// given is a connection to one broker of a list.
+type given struct {
+	net.Conn
+	broker string
+	keep   func() // has the next attempt begin with this broker
+}
+
 // Dialer gives a Dial function for a list of brokers, mqtt://host[:1883] or mqtts://host[:8883]. Each call tries all of
-// them once and begins after the one that it gave last time: a broker that takes connections and then refuses to
-// work does not hide the others. Calls must not overlap.
+// them once, in the order of the list. It begins with the first one, and later with the one whose connection has held
+// for 10 s, where the session is and what the broker keeps for it; nothing leads back to the first one while another
+// works. After a connection that did not hold it begins with the next one: a broker that takes connections and then
+// refuses to work does not hide the others. Calls must not overlap.
 func Dialer(brokers []string, files TLS) (func(ctx context.Context) (net.Conn, error), error) {
 	if len(brokers) == 0 {
 		return nil, errors.New("no broker")
@@ -47,17 +57,20 @@ func Dialer(brokers []string, files TLS) (func(ctx context.Context) (net.Conn, e
 	}
 	start := 0
 	return func(ctx context.Context) (net.Conn, error) {
-		var errs []error
+		var whys []string
 		for i := range list {
 			at := (start + i) % len(list)
 			c, err := list[at].dial(ctx, files, share(ctx, len(list)-i))
 			if err == nil {
 				start = at + 1
-				return c, nil
+				return &given{Conn: c, broker: brokers[at], keep: func() { start = at }}, nil
 			}
-			errs = append(errs, err)
+			if len(list) == 1 {
+				return nil, err
+			}
+			whys = append(whys, brokers[at]+": "+err.Error())
 		}
-		return nil, errors.Join(errs...)
+		return nil, errors.New(strings.Join(whys, "; "))
 	}, nil
 }
 

@@ -105,6 +105,22 @@ func TestBrokersTakeTurns(t *testing.T) {
 	if got != "abab" {
 		t.Errorf("%s", got)
 	}
+	c, err := dial(t.Context()) // a
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.(*given).keep() // the connection has held
+	c.Close()
+	if got := who(t, dial) + who(t, dial); got != "ab" {
+		t.Errorf("after a connection to a that held: %s", got)
+	}
+	dial, err = Dialer([]string{"mqtt://" + gone, "mqtt://" + gone + "/"}, TLS{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := who(t, dial); strings.Count(got, "refused") != 2 || strings.Contains(got, "\n") {
+		t.Errorf("%q", got)
+	}
 	dial, err = Dialer([]string{"mqtt://" + gone}, TLS{})
 	if err != nil {
 		t.Fatal(err)

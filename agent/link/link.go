@@ -211,7 +211,14 @@ func (l *Link) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, &failure{why: ReasonDial, err: err}
 	}
-	return newConn(c), nil
+	w := newConn(c)
+	if g, ok := c.(*given); ok {
+		w.broker, w.keep = g.broker, g.keep
+	}
+	l.mu.Lock()
+	l.stats.Broker = w.broker
+	l.mu.Unlock()
+	return w, nil
 }
 
 // failed counts an attempt that gave no session, and reports it when the reason is new.

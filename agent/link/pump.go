@@ -85,7 +85,7 @@ func (l *Link) reportSubscribed(s *session, filter string, code byte) {
 	case code == 0:
 		l.report(rack.Warn, ReasonSubscribe, "the broker grants QoS 0 only: commands sent while offline are lost", nil)
 	case !s.flapping:
-		l.report(rack.Info, "", fmt.Sprintf("connected to the broker, connection %d, session kept: %t", s.conn, s.present), nil)
+		l.report(rack.Info, "", fmt.Sprintf("connected to %s, connection %d, session kept: %t", s.broker(), s.conn, s.present), nil)
 	}
 }
 

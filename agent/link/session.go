@@ -42,6 +42,14 @@ type session struct {
 	bye     *outgoing            // the farewell, until it is sent
 }
 
+// broker names the other end for people.
+func (s *session) broker() string {
+	if s.w.broker == "" {
+		return "the broker"
+	}
+	return "broker " + s.w.broker
+}
+
 // nudge makes the pump look.
 func (s *session) nudge() {
 	if s == nil {
@@ -113,8 +121,9 @@ func (l *Link) serve(ctx context.Context, s *session) {
 			l.finish(s)
 			return
 		case <-good.C:
+			s.w.keep()
 			if s.flapping {
-				l.report(rack.Info, "", fmt.Sprintf("connection %d to the broker holds", s.conn), nil)
+				l.report(rack.Info, "", fmt.Sprintf("connection %d to %s holds", s.conn, s.broker()), nil)
 			}
 			l.told = ""
 		}
@@ -171,7 +180,7 @@ func (l *Link) reportLoss(s *session, why Reason, err error, lived time.Duration
 		l.report(rack.Error, why, fmt.Sprintf("cut three times within 5 s of connecting: is client id %q in use elsewhere, "+
 			"or does the broker not allow down/#? The next attempts are up to %s apart", l.o.ClientID, LongestInUse(l.retry.spread)), err)
 	case why != l.told || lived >= steady:
-		l.report(rack.Warn, why, fmt.Sprintf("connection %d to the broker lost after %s", s.conn, lived.Round(time.Millisecond)), err)
+		l.report(rack.Warn, why, fmt.Sprintf("connection %d to %s lost after %s", s.conn, s.broker(), lived.Round(time.Millisecond)), err)
 	}
 	l.told = why
 }

@@ -37,6 +37,7 @@ func (b *ByClass) of(c Class) *ClassStats { return &b[int(c)-1] }
 type Stats struct {
 	State      State
 	Subscribed bool      // the broker has granted down/#; false while up: no command can arrive
+	Broker     string    // the address dialled last; empty: not known
 	Conn       int       // CONNECTs sent, the number that Will and OnUp are given
 	Up         time.Time // when the present connection was made
 	Next       time.Time // of the next attempt, while waiting

@@ -69,14 +69,18 @@ func report(a *app, conf *config.Config, findings []config.Finding) {
 	}
 	a.printf("%s: good%s\n", a.Config, prefixed(", ", count(findings)))
 	a.printf("rack:    %s/%s, %s\n", conf.Site, conf.Agent, inventoryWords(conf))
-	a.printf("broker:  %s; %s\n", conf.MQTT.Broker, waitWords(conf.MQTT.Spread()))
+	a.printf("broker:  %s; %s\n", strings.Join(conf.MQTT.URLs(), ", "), waitWords(conf.MQTT))
 	a.printf("outlets: all are switched by relays on an I2C bus, which stay as they are when the agent ends; none is driven by a GPIO line, which would not\n")
 }
 
 // waitWords tells how long the broker may be back without the agent.
-func waitWords(spread time.Duration) string {
+func waitWords(m config.MQTT) string {
 	const fine = time.Second / 10
-	return fmt.Sprintf("after a loss the longest wait between two attempts is %s; %s once it has refused the credentials for 5 min, %s while the client id is in use elsewhere",
+	spread, words := m.Spread(), ""
+	if n := len(m.URLs()); n > 1 {
+		words = fmt.Sprintf("one attempt asks all %d in this order and takes 10s at most; ", n)
+	}
+	return words + fmt.Sprintf("after a loss the longest wait between two attempts is %s; %s once it has refused the credentials for 5 min, %s while the client id is in use elsewhere",
 		link.LongestWait(spread).Round(fine), link.LongestRefused(spread).Round(fine), link.LongestInUse(spread).Round(fine))
 }
 

@@ -17,7 +17,11 @@ func (c checkCmd) files(a *app, m config.MQTT) []config.Finding {
 		if file == "" {
 			return
 		}
-		if err := use(file); err != nil {
+		path, err := config.Locate(file)
+		if err == nil {
+			err = use(path)
+		}
+		if err != nil {
 			found = append(found, config.Finding{File: a.Config, Path: "mqtt." + key, Severity: c.unless(config.Warning), Text: err.Error()})
 		}
 	}

@@ -107,7 +107,7 @@ func (s session) connect(ctx context.Context) (*link.Client, error) {
 	}
 	c, err := link.Connect(ctx, link.ClientOpts{Site: s.site, Dial: dial, User: s.mqtt.User, Password: password(s.mqtt)})
 	if err != nil {
-		return nil, &failure{err: fmt.Errorf("broker %s: %w", s.mqtt.Broker, err), hint: "nothing was sent; --broker, --user, --password-file and --ca say where and how to log in", status: exitOther}
+		return nil, &failure{err: fmt.Errorf("broker %s: %w", strings.Join(s.mqtt.URLs(), ", "), err), hint: "nothing was sent; --broker, --user, --password-file and --ca say where and how to log in", status: exitOther}
 	}
 	return c, nil
 }
