@@ -320,7 +320,7 @@ func (a *Agent) firstSweep(ctx context.Context) error {
 
 // alarmKeys are all alarms that this agent can raise.
 func (a *Agent) alarmKeys() []string {
-	keys := []string{"journal", "observing"}
+	keys := append([]string{"journal", "observing"}, link.AlarmKeys()...)
 	if a.inv == nil {
 		return keys
 	}

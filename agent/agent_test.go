@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"rackagent/agent"
 	"rackagent/agent/rack"
 	"rackagent/agent/sim"
+	"rackagent/agent/wire"
 	"rackagent/config"
 	"rackagent/drivers/i2cbus"
 )
@@ -396,6 +398,58 @@ func TestABrokerThatForgetsIsToldAgain(t *testing.T) {
 		}
 		if states < 3 || infos < 2 { // the first birth is told twice, see willDelay
 			t.Errorf("%d births and %d inventories for two connections", states, infos)
+		}
+	})
+}
+
+// A consumer can tell an agent that is silent within three heartbeats, and up/info says how long one is.
+func TestHeartbeat(t *testing.T) {
+	story(t, func(r *rig) {
+		time.Sleep(61 * time.Second)
+		type state struct {
+			State, Boot string
+			TS, Sent    int64
+			Conn        int
+		}
+		var last state
+		var ages []int64
+		for _, m := range sim.Of[sim.Message](r.world.Trace().Entries()) {
+			if m.Out || m.Topic != topic.Up("state") {
+				continue
+			}
+			var s state
+			if err := json.Unmarshal(m.Payload, &s); err != nil || !m.Retain || s.State != wire.Online {
+				t.Fatalf("%v: %s", err, m.Payload)
+			}
+			if last.TS != 0 && (s.TS != last.TS || s.Boot != last.Boot || s.Conn != last.Conn || s.Sent-last.Sent > 10_000) {
+				t.Errorf("%+v after %+v", s, last)
+			}
+			last = s
+			ages = append(ages, s.Sent-s.TS)
+		}
+		if len(ages) != 8 { // the birth, once more after 3 s, six beats
+			t.Errorf("ms after the birth: %v", ages)
+		}
+		if got := r.last("info"); !strings.Contains(got, `"heartbeat_s":10,`) {
+			t.Errorf("%s", got)
+		}
+		if err := r.world.Broker().Stop(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		before := len(sim.Of[sim.Message](r.world.Trace().Entries()))
+		if err := r.world.Broker().Start(""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Second)
+		n := 0
+		for _, m := range sim.Of[sim.Message](r.world.Trace().Entries())[before:] {
+			if !m.Out && m.Topic == topic.Up("state") {
+				n++
+			}
+		}
+		if n > 7 {
+			t.Errorf("%d states: beats of the outage were told afterwards", n)
 		}
 	})
 }

@@ -21,10 +21,11 @@ func (a *Agent) dialBroker() error {
 		Site: a.conf.Site, Agent: a.conf.Agent, ClientID: a.conf.MQTT.ClientID, Dial: a.world.Dial,
 		User: a.conf.MQTT.User, Password: a.world.Password, Spread: a.conf.MQTT.Spread(), Log: a.log,
 		Will:     func(conn int) []byte { return a.state(wire.Offline, wire.ReasonLost, conn, time.Now()).Encode() },
-		Farewell: func(conn int) []byte { return a.state(wire.Offline, wire.ReasonShutdown, conn, time.Now()).Encode() },
+		Farewell: func(conn int) []byte { return a.sentState(wire.Offline, wire.ReasonShutdown, conn, time.Now()) },
 		OnUp:     a.births,
 		Inbound:  a.inbound,
 		Event:    a.out.event,
+		Alarm:    a.out.alarm,
 		Dropped:  a.dropped,
 		Quarantined: func(m link.Message) {
 			a.out.event(rack.Event{Kind: rack.EventLink, Severity: rack.Error, At: time.Now(), Device: m.Topic, Text: "the broker cuts the connection at this message; it is not sent again"})
@@ -100,7 +101,7 @@ func (a *Agent) births(conn int) []link.Message {
 	a.mu.Unlock()
 	a.stateChanged()
 	out := []link.Message{
-		{Topic: "state", Payload: a.state(wire.Online, "", conn, now).Encode(), Retain: true, Class: link.ClassResult},
+		{Topic: "state", Payload: a.sentState(wire.Online, "", conn, now), Retain: true, Class: link.ClassResult},
 		{Topic: "info", Payload: a.info().Encode(), Retain: true, Class: link.ClassInfo},
 	}
 	if a.swept() { // before that, what stands from an earlier life is not known to be over
@@ -125,6 +126,13 @@ func (a *Agent) state(state, reason string, conn int, at time.Time) wire.State {
 		State: state, Reason: reason, Boot: a.boot, Conn: conn, At: at, Clock: a.world.Clock(), Software: a.build.Version,
 		Mode: mode, Unsigned: a.conf.Commands.Unsigned,
 	}
+}
+
+// sentState is a state that the agent sends itself, at the moment that it is about.
+func (a *Agent) sentState(state, reason string, conn int, now time.Time) []byte {
+	s := a.state(state, reason, conn, now)
+	s.Sent = now
+	return s.Encode()
 }
 
 // stateChanged has up/state told again. It returns at once.
@@ -159,33 +167,52 @@ func (a *Agent) tellInfo(ctx context.Context) error {
 // when a session is taken over. Arbitrary.
 const willDelay = 3 * time.Second
 
-// tellState tells up/state once more after a birth, so that a late will does not stay as the last word.
+// heartbeat is the time between two up/state of a live connection. A consumer may take an agent for silent after three
+// of them; the proof that a node is off asks for 30 s.
+const heartbeat = 10 * time.Second
+
+// tellState tells up/state once more after a birth, so that a late will does not stay as the last word, and then as a
+// heartbeat with the state of the clock.
 func (a *Agent) tellState(ctx context.Context) error {
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	var again <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-a.stateDue:
+			again = time.After(willDelay)
+			continue
+		case <-again:
+			again = nil
+		case <-beat.C:
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(willDelay):
-		}
-		a.mu.Lock()
-		conn, birth := a.conn, a.birth
-		a.mu.Unlock()
-		a.out.send(link.Message{Topic: "state", Payload: a.state(wire.Online, "", conn, birth).Encode(), Retain: true, Class: link.ClassResult})
+		a.beat(time.Now())
 	}
+}
+
+// beat tells up/state, if there is a connection: a later one begins with its own.
+func (a *Agent) beat(now time.Time) {
+	if a.link.State() != link.StateUp {
+		return
+	}
+	a.mu.Lock()
+	conn, birth := a.conn, a.birth
+	a.mu.Unlock()
+	s := a.state(wire.Online, "", conn, birth)
+	s.Sent = now
+	a.out.send(link.Message{Topic: "state", Payload: s.Encode(), Retain: true, Class: link.ClassResult, Until: now.Add(heartbeat)})
 }
 
 // info says what there is: devices, points, layout, limits, software of the agent and of the boards.
 func (a *Agent) info() wire.Info {
 	i := wire.Info{
 		At: time.Now(), Boot: a.boot, Verbs: wire.Verbs(), Layout: a.inv.Layout, Limits: command.Limits(), Unsigned: a.conf.Commands.Unsigned,
-		Software: wire.Software{Name: "rackagent", Version: a.build.Version, Revision: a.build.Revision, Go: a.build.Go},
-		Wiring:   make(map[rack.OutletID]rack.Wiring),
-		Meanings: make(map[rack.Point]rack.Meaning),
+		Heartbeat: heartbeat,
+		Software:  wire.Software{Name: "rackagent", Version: a.build.Version, Revision: a.build.Revision, Go: a.build.Go},
+		Wiring:    make(map[rack.OutletID]rack.Wiring),
+		Meanings:  make(map[rack.Point]rack.Meaning),
 	}
 	s := a.loop.Snapshot()
 	for _, p := range a.inv.Layout.PDUs {

@@ -57,6 +57,8 @@ type Opts struct {
 	Inbound func(Inbound) bool
 	// Event hears of changes of the link. Must not block; may call Send.
 	Event func(rack.Event)
+	// Alarm hears of conditions of the link that last (see AlarmKeys), and of their end. Must not block; may call Send.
+	Alarm func(rack.Alarm)
 	// Dropped hears of messages that will never be sent: the oldest telemetry of a full queue, or n that waited
 	// past their Until. Must not block.
 	Dropped func(class Class, n int)
@@ -72,6 +74,7 @@ type Link struct {
 	log      *slog.Logger
 	retry    retry // Run's own
 	told     Reason
+	inUse    bool           // the alarm about the client id stands
 	wg       sync.WaitGroup // all goroutines of all sessions
 
 	mu          sync.Mutex

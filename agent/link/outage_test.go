@@ -244,6 +244,29 @@ func TestFarewellThatIsNotAcknowledged(t *testing.T) {
 	})
 }
 
+// What is sent while the farewell is on its way, a heartbeat for one, does not follow it.
+func TestNothingFollowsTheFarewell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{t: t}
+		f.on = func(_ *fakeConn, p packets.ControlPacket) bool {
+			if pub, ok := p.(*packets.PublishPacket); ok && strings.HasPrefix(string(pub.Payload), "shutdown") {
+				time.Sleep(time.Second) // the PUBACK takes its time
+			}
+			return false
+		}
+		r := start(t, f.dial, sayings)
+		settle(time.Second)
+		r.cancel()
+		settle(500 * time.Millisecond)
+		r.send(Message{Topic: stateTopic, Payload: []byte("online"), Retain: true, Class: ClassResult})
+		r.stop()
+		f.wg.Wait()
+		if got := f.payloads(f.last()); got[len(got)-1] != "shutdown 1" || !f.last().orderly {
+			t.Errorf("%q, DISCONNECT %t", got, f.last().orderly)
+		}
+	})
+}
+
 // The farewell does not wait behind a window that nobody empties.
 func TestFarewellPassesAFullWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

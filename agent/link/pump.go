@@ -159,6 +159,8 @@ func (l *Link) next(s *session) (*outgoing, bool) {
 func (l *Link) pick(s *session, now time.Time) (m *outgoing, expired [classes]int) {
 	last := ClassTelemetry
 	switch {
+	case s.parted:
+		return nil, expired
 	case s.hurry:
 		return s.farewell(), expired
 	case s.closing:
@@ -183,7 +185,7 @@ func (l *Link) pick(s *session, now time.Time) (m *outgoing, expired [classes]in
 
 func (s *session) farewell() *outgoing {
 	m := s.bye
-	s.bye = nil
+	s.bye, s.parted = nil, m != nil
 	return m
 }
 

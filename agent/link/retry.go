@@ -15,6 +15,7 @@ const (
 	inUse     = 3 // cuts within inUseLife in a row, then inUseWait: two clients with one id throw each other out
 	inUseLife = 5 * time.Second
 	inUseWait = time.Minute
+	aloneFor  = time.Minute      // at least, without a cut: nobody else uses the client id
 	steady    = 10 * time.Second // a connection that lived so long was a good one
 	wipeAfter = 3                // losses by an inbound frame over the limit, in a row
 )

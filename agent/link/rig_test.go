@@ -41,6 +41,7 @@ type rig struct {
 
 	mu      sync.Mutex
 	events  []rack.Event
+	alarms  []rack.Alarm
 	in      []Inbound
 	dropped int
 	outcast []Message
@@ -58,6 +59,11 @@ func start(t *testing.T, dial func(context.Context) (net.Conn, error), mods ...f
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.events = append(r.events, e)
+		},
+		Alarm: func(a rack.Alarm) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.alarms = append(r.alarms, a)
 		},
 		Inbound: func(m Inbound) bool {
 			r.keep(m)
@@ -115,6 +121,18 @@ func (r *rig) said(sev rack.Severity) (texts []string) {
 		}
 	}
 	return texts
+}
+
+// alarm is the last word about an alarm; the zero Alarm: there was none.
+func (r *rig) alarm(key string) (last rack.Alarm) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range r.alarms {
+		if a.Key == key {
+			last = a
+		}
+	}
+	return last
 }
 
 // stop ends the link and waits for all of it.

@@ -40,6 +40,7 @@ type session struct {
 	closing bool                 // only results, events and the farewell
 	hurry   bool                 // only the farewell
 	bye     *outgoing            // the farewell, until it is sent
+	parted  bool                 // it is: nothing may follow it, or the agent would stay "online" for ever
 }
 
 // broker names the other end for people.
@@ -112,6 +113,9 @@ func (l *Link) serve(ctx context.Context, s *session) {
 	l.wg.Go(func() { s.acks.run(s.done) })
 	good := time.NewTimer(steady)
 	defer good.Stop()
+	// A second client like this one would have come back by then.
+	alone := time.NewTimer(max(aloneFor, LongestInUse(l.retry.spread)))
+	defer alone.Stop()
 	for {
 		select {
 		case err := <-s.lost:
@@ -126,6 +130,12 @@ func (l *Link) serve(ctx context.Context, s *session) {
 				l.report(rack.Info, "", fmt.Sprintf("connection %d to %s holds", s.conn, s.broker()), nil)
 			}
 			l.told = ""
+		case <-alone.C:
+			if l.inUse {
+				l.inUse = false
+				l.report(rack.Info, "", fmt.Sprintf("client id %q is in use nowhere else", l.o.ClientID), nil)
+				l.calm(alarmClientID)
+			}
 		}
 	}
 }
@@ -179,6 +189,8 @@ func (l *Link) reportLoss(s *session, why Reason, err error, lived time.Duration
 	case second:
 		l.report(rack.Error, why, fmt.Sprintf("cut three times within 5 s of connecting: is client id %q in use elsewhere, "+
 			"or does the broker not allow down/#? The next attempts are up to %s apart", l.o.ClientID, LongestInUse(l.retry.spread)), err)
+		l.inUse = true
+		l.raise(alarmClientID, rack.Error, fmt.Sprintf("client id %q in use elsewhere? Three connections in a row were cut within 5 s", l.o.ClientID))
 	case why != l.told || lived >= steady:
 		l.report(rack.Warn, why, fmt.Sprintf("connection %d to %s lost after %s", s.conn, s.broker(), lived.Round(time.Millisecond)), err)
 	}

@@ -271,8 +271,18 @@ func TestClientIDInUseBacksOffToAMinute(t *testing.T) {
 		if e := r.said(rack.Error); len(e) != 1 || !strings.Contains(e[0], `client id "r17"`) || len(r.said(rack.Warn)) != 1 {
 			t.Errorf("%q, %q", e, r.said(rack.Warn))
 		}
+		if a := r.alarm("client-id"); a.Cleared || !strings.Contains(a.Text, `client id "r17" in use elsewhere?`) {
+			t.Errorf("%+v", a)
+		}
 		other.Store(false)
-		settle(2 * time.Minute)
+		settle(time.Minute + 80*time.Second)
+		if a := r.alarm("client-id"); a.Cleared || r.State() != StateUp {
+			t.Errorf("after 80 s of connection: %+v, %s", a, r.State())
+		}
+		settle(15 * time.Second)
+		if a := r.alarm("client-id"); !a.Cleared {
+			t.Errorf("%+v", a)
+		}
 		if st := r.Stats(); st.State != StateUp || st.Losses[ReasonCut] != 6 {
 			t.Errorf("%+v", st)
 		}

@@ -24,6 +24,8 @@ type Info struct {
 	Limits   Limits
 	Firmware []Firmware
 	Unsigned bool // commands are taken without a signature
+	// Heartbeat is the time between two up/state of a live connection; an agent is silent after three times that.
+	Heartbeat time.Duration
 }
 
 // Software is the program that speaks.
@@ -89,6 +91,7 @@ type infoJSON struct {
 	Nodes    []nodeJSON                      `json:"nodes"`
 	Groups   []groupJSON                     `json:"groups,omitempty"`
 	StaggerS thousandths                     `json:"stagger_s"`
+	BeatS    thousandths                     `json:"heartbeat_s,omitzero"`
 	Firmware []firmwareJSON                  `json:"firmware"`
 }
 
@@ -162,7 +165,7 @@ func (i Info) Encode() []byte {
 		V: 1, Schema: Schema, At: millis(i.At), Boot: i.Boot, Site: i.Layout.Site, Agent: i.Layout.Agent, Software: i.Software,
 		Unsigned: i.Unsigned, Verbs: append([]rack.Op{}, i.Verbs...), Limits: i.Limits, Devices: append([]Device{}, i.Devices...),
 		Points: pointsOf(i.Points, i.Meanings), Feeds: []feedJSON{}, Outlets: i.outlets(), Nodes: []nodeJSON{},
-		StaggerS: seconds(i.Layout.Stagger.Milliseconds()), Firmware: []firmwareJSON{},
+		StaggerS: seconds(i.Layout.Stagger.Milliseconds()), BeatS: seconds(i.Heartbeat.Milliseconds()), Firmware: []firmwareJSON{},
 	}
 	for _, f := range i.Layout.Feeds {
 		out.Feeds = append(out.Feeds, feedJSON{

@@ -15,11 +15,14 @@ const (
 // State is the payload of up/state: birth, will or end. A consumer ignores an offline whose boot and conn are older
 // than the newest online it saw; an offline proves nothing about the loads.
 type State struct {
-	State    string
-	Reason   string // of offline
-	Boot     string
-	Conn     int       // counts CONNECTs within the boot, from 1
-	At       time.Time // of the birth or end; in a will, of the CONNECT
+	State  string
+	Reason string // of offline
+	Boot   string
+	Conn   int       // counts CONNECTs within the boot, from 1
+	At     time.Time // of the birth or end; in a will, of the CONNECT
+	// Sent is when this message was made. It is repeated as a heartbeat, with At staying that of the birth. Zero in a
+	// will, which the broker sends.
+	Sent     time.Time
 	Clock    Clock
 	Software string // version
 	Mode     string
@@ -31,6 +34,8 @@ type State struct {
 type Clock struct {
 	Source string `json:"src"` // who sets it: "ntp"; "none" where nobody does
 	OK     bool   `json:"ok"`  // synchronised
+	// ErrMS is how far the clock can be off, in ms, as who sets it reckons. 0: not known.
+	ErrMS float64 `json:"err_ms,omitzero"`
 }
 
 type stateJSON struct {
@@ -40,6 +45,7 @@ type stateJSON struct {
 	Boot     string `json:"boot"`
 	Conn     int    `json:"conn"`
 	At       int64  `json:"ts"`
+	Sent     int64  `json:"sent,omitzero"`
 	Clock    Clock  `json:"clock"`
 	Software string `json:"sw"`
 	Mode     string `json:"mode"`
@@ -49,7 +55,7 @@ type stateJSON struct {
 // Encode writes the message.
 func (s State) Encode() []byte {
 	return encode(stateJSON{
-		V: 1, State: s.State, Reason: s.Reason, Boot: s.Boot, Conn: s.Conn, At: millis(s.At),
+		V: 1, State: s.State, Reason: s.Reason, Boot: s.Boot, Conn: s.Conn, At: millis(s.At), Sent: millis(s.Sent),
 		Clock: s.Clock, Software: s.Software, Mode: s.Mode, Unsigned: s.Unsigned,
 	})
 }

@@ -137,6 +137,12 @@ func info() Info {
 	}
 }
 
+func beating() Info {
+	i := info()
+	i.Heartbeat = 10 * time.Second
+	return i
+}
+
 func batch() Telemetry {
 	now := at(1795411615000)
 	p := func(q rack.Quantity, i int) rack.Point { return rack.Point{Device: "pdu-a", Quantity: q, Index: i} }
@@ -155,9 +161,12 @@ func otherVectors() map[string][]byte {
 	state := State{State: Online, Boot: "01JD9X3M", Conn: 4, At: at(1795411615123), Clock: Clock{Source: "ntp", OK: true}, Software: "0.1.0", Mode: ModeNormal, Unsigned: true}
 	will := state
 	will.State, will.Reason, will.Unsigned = Offline, ReasonLost, false
+	beat := state
+	beat.Sent, beat.Clock = at(1795411635124), Clock{Source: "chrony", OK: true, ErrMS: 4.25}
 	end := State{State: Offline, Reason: ReasonShutdown, Boot: "01JD9X3M", Conn: 1, At: at(5000), Clock: Clock{Source: "none"}, Software: "0.1.0", Mode: ModeObserving}
 	return map[string][]byte{
 		"state-online": state.Encode(), "state-will": will.Encode(), "state-shutdown": end.Encode(),
+		"state-heartbeat": beat.Encode(), "info-heartbeat": beating().Encode(),
 		"info": info().Encode(), "telemetry": batch().Encode(),
 		"telemetry-empty": Telemetry{Epoch: "k3f9", At: at(1795411615000)}.Encode(),
 		"event-moved": EncodeEvent("01JD9X3M-17", rack.Event{

@@ -35,10 +35,10 @@ func (c clocks) look() wire.Clock {
 	if missing == nil {
 		return wire.Clock{Source: "timesyncd", OK: true}
 	}
-	synced, err := askChrony(c.chrony)
+	tracked, err := askChrony(c.chrony)
 	switch _, unstarted := os.Stat(filepath.Dir(c.timesync)); {
 	case err == nil:
-		return wire.Clock{Source: "chrony", OK: synced}
+		return tracked
 	case unstarted == nil || !errors.Is(missing, fs.ErrNotExist):
 		return wire.Clock{Source: "timesyncd"}
 	default:
@@ -85,23 +85,23 @@ func (w *clockWatch) run(ctx context.Context) {
 // chronyLimit is how long chronyd may take. Arbitrary: it answers on loopback within a millisecond.
 const chronyLimit = 250 * time.Millisecond
 
-// askChrony asks chronyd whether the clock is synchronised. Its port is below 1024, so that only root can answer there.
-func askChrony(address string) (bool, error) {
+// askChrony asks chronyd whether the clock is synchronised, and how well. timesyncd tells that to nobody. Its port is below 1024, so that only root can answer there.
+func askChrony(address string) (wire.Clock, error) {
 	conn, err := net.DialTimeout("udp", address, chronyLimit)
 	if err != nil {
-		return false, err
+		return wire.Clock{}, err
 	}
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(chronyLimit)); err != nil {
-		return false, err
+		return wire.Clock{}, err
 	}
 	if _, err := conn.Write(trackingRequest()); err != nil {
-		return false, err
+		return wire.Clock{}, err
 	}
 	reply := make([]byte, 512) // of which 104 are used; a longer datagram is cut
 	n, err := conn.Read(reply)
 	if err != nil {
-		return false, err
+		return wire.Clock{}, err
 	}
 	return readTracking(reply[:n])
 }

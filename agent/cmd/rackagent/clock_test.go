@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"net"
 	"os"
@@ -40,8 +41,8 @@ func TestTracking(t *testing.T) {
 	}{
 		"synchronised": {chronySynced, true}, "own clock as source": {chronyLocal, false}, "no source": {chronyAlone, false},
 	} {
-		if synced, err := readTracking(vector(t, c.reply)); err != nil || synced != c.synced {
-			t.Errorf("%s: %v, %v", name, synced, err)
+		if got, err := readTracking(vector(t, c.reply)); err != nil || got != (wire.Clock{Source: "chrony", OK: c.synced}) {
+			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 	good := vector(t, chronySynced)
@@ -60,12 +61,35 @@ func TestTracking(t *testing.T) {
 	}
 }
 
+// The words are what chronyd sends: -8 << 25 | 0.0015 * 2^33 for 1.5 ms, and so on.
+func TestTrackingError(t *testing.T) {
+	for name, c := range map[string]struct {
+		correction, delay, dispersion uint32
+		want                          float64
+	}{
+		"none told":      {0, 0, 0, 0},
+		"one second":     {0, 0, 0x04800000, 1000}, // as chronyd says of an unsynchronised clock
+		"all three":      {0x78<<25 | 12884902, 0x7c<<25 | 16106127, 0x78<<25 | 12884902, 18},
+		"corrected back": {0x78<<25 | (1<<25 - 12884902), 0, 0, 1.501},
+		"nonsense":       {0, 0x7f<<25 | 1<<24, 0, 0}, // a negative delay
+		"years":          {0x3f<<25 | 0xffffff, 0, 0, 0},
+	} {
+		b := vector(t, chronySynced)
+		binary.BigEndian.PutUint32(b[correctionAt:], c.correction)
+		binary.BigEndian.PutUint32(b[delayAt:], c.delay)
+		binary.BigEndian.PutUint32(b[dispersionAt:], c.dispersion)
+		if got, err := readTracking(b); err != nil || !got.OK || got.ErrMS != c.want {
+			t.Errorf("%s: %+v, %v, want %v", name, got, err, c.want)
+		}
+	}
+}
+
 func FuzzTracking(f *testing.F) {
 	for _, s := range []string{chronyLocal, chronyAlone, chronySynced, "", "0602"} {
 		f.Add(vector(f, s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if synced, err := readTracking(b); synced && (err != nil || len(b) < trackingSize || b[leapAt+1] > 2) {
+		if got, err := readTracking(b); got.ErrMS < 0 || got.ErrMS > 86_400_000 || got.OK && (err != nil || len(b) < trackingSize || b[leapAt+1] > 2) {
 			t.Errorf("%x is taken for a synchronised clock: %v", b, err)
 		}
 	})
