@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 	"agent/cmd/rackagent": {"config", "firmware", "drivers", "agent", "systemd", "github.com/alecthomas/kong", "github.com/coreos/go-systemd/v22", "golang.org/x/sync"},
 	"agent/cmd/rackdemo":  {"config", "drivers", "agent", "github.com/alecthomas/kong", "golang.org/x/sync"},
 	"agent/e2e":           {"config", "drivers", "agent"},
+	"agent/e2e/board":     {},
 	"agent/e2e/mutants":   {},
 }
 
