@@ -26,6 +26,7 @@ func (a *Agent) dialBroker() error {
 		Inbound:  a.inbound,
 		Event:    a.out.event,
 		Alarm:    a.out.alarm,
+		SelfTest: selfTest(a.conf.MQTT.SelfTest),
 		Dropped:  a.dropped,
 		Quarantined: func(m link.Message) {
 			a.out.event(rack.Event{Kind: rack.EventLink, Severity: rack.Error, At: time.Now(), Device: m.Topic, Text: "the broker cuts the connection at this message; it is not sent again"})
@@ -37,6 +38,18 @@ func (a *Agent) dialBroker() error {
 	a.link = l
 	a.out.link.Store(l)
 	return nil
+}
+
+// selfTest reads the configuration: no key is no demand.
+func selfTest(key *bool) link.SelfTest {
+	switch {
+	case key == nil:
+		return link.SelfTestLearn
+	case *key:
+		return link.SelfTestDemand
+	default:
+		return link.SelfTestOff
+	}
 }
 
 // Bounds of what waits for the first sweep; both arbitrary. A rack with a dead device must not wait for ever.

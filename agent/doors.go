@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"rackagent/agent/command"
+	"rackagent/agent/link"
 	"rackagent/agent/local"
 	"rackagent/agent/rack"
 	"rackagent/agent/wire"
@@ -182,7 +183,8 @@ type Status struct {
 	Journal   string         `json:"journal"`
 	Link      string         `json:"link"`
 	LinkError string         `json:"link_error,omitempty"`
-	Broker    string         `json:"broker,omitempty"` // the address dialled last
+	Broker    string         `json:"broker,omitempty"`   // the address dialled last
+	SelfTest  link.Verdict   `json:"selftest,omitempty"` // good, silent, locked
 	Buses     []BusStatus    `json:"buses"`
 	Devices   []DeviceStatus `json:"devices"`
 	Outlets   []OutletStatus `json:"outlets"`
@@ -238,6 +240,7 @@ func (a *Agent) Status() Status {
 	if a.link != nil {
 		s := a.link.Stats()
 		st.Link, st.LinkError, st.Broker = string(s.State), s.LastError, s.Broker
+		st.SelfTest = s.SelfTest
 	}
 	for _, b := range a.conf.Buses {
 		bs := BusStatus{Name: b.Name, Error: a.whyClosed(b.Name)}

@@ -110,6 +110,9 @@ func (n *numbers) broker(g gauge) {
 	}
 	g(boolean(s.Subscribed), "rackagent_mqtt_subscribed")
 	g(float64(s.Attempts), "rackagent_mqtt_attempts_total")
+	if s.SelfTest != link.VerdictNone {
+		g(1, `rackagent_mqtt_selftest{verdict=%q}`, s.SelfTest)
+	}
 	g(float64(s.Connects), "rackagent_mqtt_connects_total")
 	g(float64(s.Outstanding), "rackagent_mqtt_outstanding")
 	g(s.OldestAge.Seconds(), "rackagent_mqtt_oldest_unacknowledged_seconds")

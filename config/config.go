@@ -46,6 +46,8 @@ type MQTT struct {
 	KeyFile      string  `yaml:"key_file,omitempty"`
 	ServerName   string  `yaml:"server_name,omitempty"` // in the broker's certificate; default: the broker's host
 	SpreadS      float64 `yaml:"spread_s"`              // longest extra wait before a second and later connection attempt
+	// SelfTest: false makes none, true misses an echo from the start, no key misses it once one has come.
+	SelfTest *bool `yaml:"selftest,omitempty"`
 }
 
 // URLs are the brokers' addresses, in the order in which they are tried.

@@ -380,6 +380,31 @@ func TestSeveralBrokersAndCredentials(t *testing.T) {
 	}
 }
 
+func TestSelfTestHasThreeValues(t *testing.T) {
+	schema := compileSchema(t)
+	for value, want := range map[string]string{"": "none", "true": "true", "false": "false"} {
+		text := string(readFile(t, "example.yaml"))
+		if value != "" {
+			text = strings.Replace(text, "# selftest: true ", "selftest: "+value+" ", 1)
+		}
+		c, findings := Parse("c.yaml", []byte(text))
+		got := "none"
+		if c.MQTT.SelfTest != nil {
+			got = fmt.Sprint(*c.MQTT.SelfTest)
+		}
+		if len(findings) > 0 || got != want || strings.Contains(string(c.Dump()), "selftest: "+value+"\n") != (value != "") {
+			t.Errorf("%q: %s, %s\n%s", value, got, lines(findings), c.Dump())
+		}
+		if err := validate(schema, c.Dump()); err != nil {
+			t.Error(err)
+		}
+	}
+	_, findings := Parse("c.yaml", []byte(strings.Replace(string(readFile(t, "example.yaml")), "# selftest: true ", "selftest: maybe ", 1)))
+	if got := lines(findings); !strings.Contains(got, "mqtt.selftest: want true or false") {
+		t.Error(got)
+	}
+}
+
 func TestDumpStarsAPasswordInTheAddress(t *testing.T) {
 	text := strings.Replace(string(readFile(t, "example.yaml")), "mqtts://broker", "mqtts://u:hunter2@broker", 1)
 	c, findings := Parse("c.yaml", []byte(text))

@@ -51,6 +51,9 @@ func (d *decoder) decode(n ast.Node, path string, to reflect.Value) {
 		return
 	}
 	switch to.Kind() {
+	case reflect.Pointer: // a key whose absence is a third value
+		to.Set(reflect.New(to.Type().Elem()))
+		d.decode(n, path, to.Elem())
 	case reflect.Struct:
 		d.record(n, path, to)
 	case reflect.Slice:

@@ -77,6 +77,8 @@ func writeValue(b *bytes.Buffer, v reflect.Value, indent string) {
 // inline writes a scalar, a list of texts or a table of texts on one line.
 func inline(v reflect.Value) string {
 	switch v.Kind() {
+	case reflect.Pointer:
+		return inline(v.Elem())
 	case reflect.Bool:
 		return strconv.FormatBool(v.Bool())
 	case reflect.Uint16:

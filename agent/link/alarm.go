@@ -9,10 +9,11 @@ import (
 // The alarms that a Link raises.
 const (
 	alarmClientID = "client-id" // somebody else seems to use the client id
+	alarmSelfTest = "selftest"  // the broker's ACL seems to lock this agent out
 )
 
 // AlarmKeys are the keys of all alarms that a Link can raise.
-func AlarmKeys() []string { return []string{alarmClientID} }
+func AlarmKeys() []string { return []string{alarmClientID, alarmSelfTest} }
 
 // raise raises an alarm. It may be called again with another text.
 func (l *Link) raise(key string, sev rack.Severity, text string) {

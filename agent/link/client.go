@@ -245,6 +245,18 @@ func (c *Client) unfollow(w *follower) {
 	}
 }
 
+// Echo answers the self tests of an agent, or of all with "+": it sends back what comes on up/selftest, until ctx ends or
+// the connection is lost. answered is called, in this goroutine, for each.
+func (c *Client) Echo(ctx context.Context, agent string, answered func(agent string)) error {
+	return c.Follow(ctx, agent, testTopic, func(m Received) bool {
+		if !m.Retained && len(m.Payload) <= maxEcho && rack.ValidName(m.Agent) {
+			c.client.Publish(downTopic(c.site, m.Agent)+testTopic, 1, false, m.Payload)
+			answered(m.Agent)
+		}
+		return true
+	})
+}
+
 // Command is one command on its way to an agent.
 type Command struct {
 	ID      string // chosen by the sender and the same in all repeats: the agent acts once

@@ -41,6 +41,10 @@ type Opts struct {
 	Log    *slog.Logger   // default: none
 	Limits [classes]Limit // of the queues, in the order of the classes; zero: the default
 
+	// SelfTest has the link look, at each connect and then hourly, whether what it sends reaches the broker and what is
+	// sent to it arrives: a nonce on up/selftest has to come back, by itself or on down/selftest.
+	SelfTest SelfTest
+
 	// Will gives the payload that the broker publishes on up/state, retained, when the connection is lost. conn
 	// counts the CONNECTs of this Link from 1. nil: no will.
 	Will func(conn int) []byte
@@ -83,6 +87,7 @@ type Link struct {
 	outstanding []*outgoing // taken from the queue and not acknowledged, oldest first; survives sessions
 	session     *session    // nil while there is none
 	blame       blame
+	rights      rights
 	stats       Stats
 }
 

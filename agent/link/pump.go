@@ -32,6 +32,8 @@ func (l *Link) pump(s *session) {
 		return
 	}
 	l.births(s)
+	test := l.newTester(s)
+	defer test.stop()
 	for {
 		m, ok := l.next(s)
 		switch {
@@ -45,6 +47,8 @@ func (l *Link) pump(s *session) {
 		case <-s.wake:
 		case <-s.done:
 			return
+		case <-test.timer.C:
+			test.turn()
 		case <-again.C:
 			again.Reset(resubscribe)
 			if !l.subscribe(s) {
@@ -75,6 +79,11 @@ func (l *Link) subscribe(s *session) bool {
 	}
 	l.mu.Unlock()
 	l.reportSubscribed(s, filter, code)
+	l.lockOut(func(r *rights) {
+		if r.subscribe = ""; code > 1 {
+			r.subscribe = "the broker refuses " + filter + ": a line is missing in its ACL: topic read " + filter
+		}
+	})
 	return true
 }
 

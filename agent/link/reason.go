@@ -24,6 +24,7 @@ const (
 	ReasonOversize    Reason = "oversize"    // a frame over 256 KiB
 	ReasonMalformed   Reason = "malformed"   // a frame that no broker sends
 	ReasonSubscribe   Reason = "subscribe"   // SUBSCRIBE was not answered
+	ReasonLocked      Reason = "locked"      // of no loss: the ACL locks the agent out
 	ReasonStopped     Reason = "stopped"     // this side ended it
 	ReasonOther       Reason = "other"
 )

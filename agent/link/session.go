@@ -201,6 +201,12 @@ func (l *Link) reportLoss(s *session, why Reason, err error, lived time.Duration
 func (l *Link) receive(s *session, m mqtt.Message) {
 	ack := s.acks.add(m)
 	topic, ours := strings.CutPrefix(m.Topic(), l.down)
+	own := m.Topic() == l.up+testTopic
+	if own || ours && topic == testTopic { // never the receiver's: it is not about the rack
+		l.echo(m.Payload(), m.Retained(), own)
+		ack()
+		return
+	}
 	taken := ours && l.o.Inbound(Inbound{
 		Topic: topic, Payload: m.Payload(), Retained: m.Retained(), Duplicate: m.Duplicate(), Received: time.Now(), Ack: ack,
 	})
@@ -209,6 +215,7 @@ func (l *Link) receive(s *session, m mqtt.Message) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.rights.heard = l.rights.heard || ours
 	l.stats.Inbound++
 	count(&l.stats.Duplicates, m.Duplicate())
 	count(&l.stats.Retained, m.Retained())

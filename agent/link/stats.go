@@ -57,6 +57,8 @@ type Stats struct {
 	Overrun    uint64 // of these, refused by Opts.Inbound
 	Unacked    int    // delivered on this connection and not acknowledged yet
 
+	SelfTest Verdict // of the newest self test
+
 	Quarantined uint64
 	Wiped       uint64 // sessions discarded because of an oversized message
 }
@@ -73,6 +75,7 @@ func (l *Link) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	st := l.stats
+	st.SelfTest = l.rights.verdict
 	st.Losses = make(map[Reason]uint64, len(l.stats.Losses))
 	for k, v := range l.stats.Losses {
 		st.Losses[k] = v

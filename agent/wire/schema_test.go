@@ -96,13 +96,13 @@ func TestSchemasAreThereAndCompile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"command", "status", "state", "info", "telemetry", "event", "alarm"} {
+	for _, name := range []string{"command", "status", "state", "info", "telemetry", "event", "alarm", "selftest"} {
 		if all["open "+name] == nil || all["closed "+name] == nil {
 			t.Errorf("no schema for %s", name)
 		}
 	}
-	if len(all) != 14 {
-		t.Errorf("%d schemas, want 7 in 2 forms", len(all))
+	if len(all) != 16 {
+		t.Errorf("%d schemas, want 8 in 2 forms", len(all))
 	}
 }
 

@@ -166,6 +166,7 @@ func otherVectors() map[string][]byte {
 	end := State{State: Offline, Reason: ReasonShutdown, Boot: "01JD9X3M", Conn: 1, At: at(5000), Clock: Clock{Source: "none"}, Software: "0.1.0", Mode: ModeObserving}
 	return map[string][]byte{
 		"state-online": state.Encode(), "state-will": will.Encode(), "state-shutdown": end.Encode(),
+		"selftest":        SelfTest{Nonce: "0123456789abcdef", At: at(1795411615123)}.Encode(),
 		"state-heartbeat": beat.Encode(), "info-heartbeat": beating().Encode(),
 		"info": info().Encode(), "telemetry": batch().Encode(),
 		"telemetry-empty": Telemetry{Epoch: "k3f9", At: at(1795411615000)}.Encode(),

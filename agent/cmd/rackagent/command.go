@@ -23,14 +23,7 @@ type commandCmd struct {
 	Boot string            `name:"aud-boot" help:"Only this boot of the agent may take the command. Default: none, or, if the agent says that its clock is not synchronised, the boot that it names." placeholder:"BOOT"`
 	JSON bool              `help:"Print each state as it came, one JSON object a line."`
 
-	Broker       string `help:"The broker, mqtts://HOST:PORT. Together with --site and --agent no configuration is read." placeholder:"URL"`
-	Site         string `help:"The site. Default: the configuration's." placeholder:"NAME"`
-	Agent        string `help:"The agent. Default: the configuration's." placeholder:"NAME"`
-	User         string `help:"Who logs in at the broker. Default: the configuration's, unless --broker names another one." placeholder:"NAME"`
-	PasswordFile string `help:"File with the password." type:"path" placeholder:"FILE"`
-	CA           string `name:"ca" help:"File with the authorities that vouch for the broker. Default: the system's." type:"path" placeholder:"FILE"`
-	Cert         string `help:"File with a client certificate." type:"path" placeholder:"FILE"`
-	Key          string `help:"File with its key." type:"path" placeholder:"FILE"`
+	loginFlags
 }
 
 // Help is shown by rackagent command --help.
@@ -67,8 +60,20 @@ type session struct {
 	mqtt        config.MQTT
 }
 
+// loginFlags say where the broker is and who logs in there.
+type loginFlags struct {
+	Broker       string `help:"The broker, mqtts://HOST:PORT. Together with --site and --agent no configuration is read." placeholder:"URL"`
+	Site         string `help:"The site. Default: the configuration's." placeholder:"NAME"`
+	Agent        string `help:"The agent. Default: the configuration's." placeholder:"NAME"`
+	User         string `help:"Who logs in at the broker. Default: the configuration's, unless --broker names another one." placeholder:"NAME"`
+	PasswordFile string `help:"File with the password." type:"path" placeholder:"FILE"`
+	CA           string `name:"ca" help:"File with the authorities that vouch for the broker. Default: the system's." type:"path" placeholder:"FILE"`
+	Cert         string `help:"File with a client certificate." type:"path" placeholder:"FILE"`
+	Key          string `help:"File with its key." type:"path" placeholder:"FILE"`
+}
+
 // session puts flags over the configuration.
-func (c commandCmd) session(a *app) (session, error) {
+func (c loginFlags) session(a *app) (session, error) {
 	s := session{site: c.Site, agent: c.Agent, mqtt: config.MQTT{Broker: c.Broker}}
 	if c.Broker == "" || c.Site == "" || c.Agent == "" {
 		conf, _, err := a.mustLoad()

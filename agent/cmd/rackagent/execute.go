@@ -40,6 +40,7 @@ type commandLine struct {
 	Models        modelsCmd  `cmd:"" help:"List, show and check PDU models and PSU profiles."`
 	Status        statusCmd  `cmd:"" help:"Show how the rack stands, as the running agent sees it."`
 	Command       commandCmd `cmd:"" help:"Send a command through the broker and follow it to its end."`
+	Echo          echoCmd    `cmd:"" help:"Answer the self tests of a site's agents, until interrupted."`
 	Get           getCmd     `cmd:"" help:"Show what is recorded of a command."`
 	List          listCmd    `cmd:"" help:"List the newest commands."`
 	JournalAccept acceptCmd  `cmd:"" help:"Accept that the journal was lost: the agent stops observing and switches again."`
