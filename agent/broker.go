@@ -18,7 +18,7 @@ func (a *Agent) dialBroker() error {
 		return nil
 	}
 	l, err := link.New(link.Opts{
-		Site: a.conf.Site, Agent: a.conf.Agent, ClientID: a.conf.MQTT.ClientID, Dial: a.world.Dial,
+		Site: a.conf.Site, Agent: a.conf.Agent, ClientID: a.conf.MQTT.ClientID, Dial: a.world.Dial, Look: a.world.Look,
 		User: a.conf.MQTT.User, Password: a.world.Password, Spread: a.conf.MQTT.Spread(), Log: a.log,
 		Will:     func(conn int) []byte { return a.state(wire.Offline, wire.ReasonLost, conn, time.Now()).Encode() },
 		Farewell: func(conn int) []byte { return a.sentState(wire.Offline, wire.ReasonShutdown, conn, time.Now()) },

@@ -133,6 +133,7 @@ func (n *numbers) broker(g gauge) {
 	g(float64(s.Quarantined), "rackagent_mqtt_quarantined_total")
 	g(float64(s.Overrun), "rackagent_mqtt_overrun_total")
 	g(float64(s.Wiped), "rackagent_mqtt_sessions_wiped_total")
+	g(float64(s.Renewals), "rackagent_mqtt_renewals_total")
 	for reason, count := range s.Losses {
 		g(float64(count), `rackagent_mqtt_losses_total{reason=%q}`, reason)
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"rackagent/agent/inventory"
+	"rackagent/agent/link"
 	"rackagent/agent/wire"
 	"rackagent/config"
 	"rackagent/drivers/i2cbus"
@@ -39,6 +40,8 @@ type World struct {
 	Counter func(name string) (inventory.Counter, error)
 	// Dial opens the connection to the broker, TLS included; nil: no broker.
 	Dial func(ctx context.Context) (net.Conn, error)
+	// Look looks at the files that Dial uses, its certificate among them; nil: there are none.
+	Look func() link.Look
 	// Password is asked before every connection; nil: none.
 	Password func() (string, error)
 	// Clock tells whether wall time is synchronised, and by what.

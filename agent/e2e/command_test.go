@@ -95,8 +95,10 @@ func TestAMessageThatIsTooBig(t *testing.T) {
 	m.order(cut("c1", 3))
 	w.expect(t, "c1", "succeeded")
 
-	if err := m.pub(envelope("giant", "outlet.cut", "outlet/pdu-a.1", time.Minute, why(300_000)), "-s", "-t", topic.Command()); err != nil {
-		t.Fatal(err)
+	for range 5 {
+		if err := m.pub(envelope("giant", "outlet.cut", "outlet/pdu-a.1", time.Minute, why(1_000_000)), "-s", "-t", topic.Command()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	eventually(t, 20*time.Second, "the session to be discarded", func() bool { return strings.Contains(r.log.String(), "the session was discarded") })
 	births := w.births()

@@ -91,7 +91,8 @@ func (lasting) Close() error { return nil }
 // from the files that the configuration names, and are read at every attempt.
 func outside(c *config.Config, w *sim.World, log *slog.Logger) (agent.World, error) {
 	m := c.MQTT
-	dial, err := link.Dialer(m.URLs(), link.TLS{CA: m.CAFile, Cert: m.CertFile, Key: m.KeyFile, ServerName: m.ServerName})
+	files := link.TLS{CA: m.CAFile, Cert: m.CertFile, Key: m.KeyFile, ServerName: m.ServerName, Names: []string{c.Agent, m.ClientID}}
+	dial, err := link.Dialer(m.URLs(), files)
 	if err != nil {
 		return agent.World{}, err
 	}
@@ -101,6 +102,7 @@ func outside(c *config.Config, w *sim.World, log *slog.Logger) (agent.World, err
 			return lasting{bus}, err
 		},
 		Dial:  dial,
+		Look:  files.Look,
 		Clock: func() wire.Clock { return wire.Clock{Source: "simulated", OK: w.ClockSynced()} },
 		Log:   log,
 	}

@@ -9,11 +9,13 @@ import (
 // The alarms that a Link raises.
 const (
 	alarmClientID = "client-id" // somebody else seems to use the client id
-	alarmSelfTest = "selftest"  // the broker's ACL seems to lock this agent out
+	// The files of the connection cannot be used, or will expire.
+	alarmCertificate = "certificate"
+	alarmSelfTest    = "selftest" // the broker's ACL seems to lock this agent out
 )
 
 // AlarmKeys are the keys of all alarms that a Link can raise.
-func AlarmKeys() []string { return []string{alarmClientID, alarmSelfTest} }
+func AlarmKeys() []string { return []string{alarmCertificate, alarmClientID, alarmSelfTest} }
 
 // raise raises an alarm. It may be called again with another text.
 func (l *Link) raise(key string, sev rack.Severity, text string) {

@@ -3,12 +3,11 @@ package link
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
-	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,6 +25,12 @@ type TLS struct {
 	CA         string // PEM; empty: the system's roots. Not empty: nobody else is believed
 	Cert, Key  string // PEM, both or neither
 	ServerName string // default: the host dialled
+	// ReadKey reads the key's file. nil: os.ReadFile.
+	ReadKey func(path string) ([]byte, error)
+	// Names are whom the client certificate may be for, as common name or DNS name. None: whoever it is for.
+	Names []string
+	// Now gives the best time there is, and whether it can be relied on. nil: that of the system, and it can.
+	Now func() (now time.Time, known bool)
 }
 
 // given is a connection to one broker of a list.
@@ -57,10 +62,14 @@ func Dialer(brokers []string, files TLS) (func(ctx context.Context) (net.Conn, e
 	}
 	start := 0
 	return func(ctx context.Context) (net.Conn, error) {
+		look := files.Look()
+		if look.Err != nil && slices.ContainsFunc(list, func(e endpoint) bool { return e.secure }) {
+			return nil, &failure{why: ReasonCertificate, err: look.Err}
+		}
 		var whys []string
 		for i := range list {
 			at := (start + i) % len(list)
-			c, err := list[at].dial(ctx, files, share(ctx, len(list)-i))
+			c, err := list[at].dial(ctx, look.to(or(files.ServerName, list[at].host)), share(ctx, len(list)-i))
 			if err == nil {
 				start = at + 1
 				return &given{Conn: c, broker: brokers[at], keep: func() { start = at }}, nil
@@ -121,7 +130,7 @@ func or(s, other string) string {
 	return s
 }
 
-func (e endpoint) dial(ctx context.Context, files TLS, limit time.Duration) (net.Conn, error) {
+func (e endpoint) dial(ctx context.Context, cfg *tls.Config, limit time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	d := net.Dialer{KeepAlive: -1} // MQTT has its own
@@ -134,38 +143,10 @@ func (e endpoint) dial(ctx context.Context, files TLS, limit time.Duration) (net
 	if !e.secure {
 		return c, nil
 	}
-	cfg, err := files.config(e.host)
-	if err != nil {
-		c.Close()
-		return nil, err
-	}
 	t := tls.Client(c, cfg)
 	if err := t.HandshakeContext(ctx); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("%s: %w", e.addr, err)
 	}
 	return t, nil
-}
-
-// config reads the files.
-func (f TLS) config(host string) (*tls.Config, error) {
-	c := &tls.Config{ServerName: or(f.ServerName, host), MinVersion: tls.VersionTLS12}
-	if f.CA != "" {
-		pem, err := os.ReadFile(f.CA)
-		if err != nil {
-			return nil, fmt.Errorf("tls: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls: no certificate in %s", f.CA)
-		}
-	}
-	if f.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
-		if err != nil {
-			return nil, fmt.Errorf("tls: %w", err)
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	return c, nil
 }

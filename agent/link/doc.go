@@ -32,6 +32,14 @@
 // leave in the order of arrival [MQTT-4.6.0-2]. One that belongs to an earlier connection is dropped: the broker
 // delivers the message again.
 //
+// # Files that change
+//
+// Certificate, key and authorities are read at each attempt and looked at every minute. When they have changed and can
+// be used, a second connection with the new ones takes the place of the first (renew.go). The client certificate of
+// another agent is never shown to a broker. Alarms tell of what will expire, of a client id that somebody else seems
+// to use, and of a lock-out by the broker's access list, which no acknowledgement tells: for that a nonce has to come
+// back (selftest.go).
+//
 // # A broker that misbehaves
 //
 // Frames over 256 KiB are refused when their length has been read, before anything is allocated, and so are

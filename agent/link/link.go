@@ -32,6 +32,9 @@ type Opts struct {
 	ClientID string
 	// Dial opens the connection to the broker, TLS included (see Dialer). It is given 10 s.
 	Dial func(ctx context.Context) (net.Conn, error)
+	// Look looks at the files that Dial uses (see TLS.Look). When they change, a new connection takes the place of the
+	// present one within 6 min, and before the old certificate expires. nil: there are none.
+	Look func() Look
 	User string
 	// Password is asked before every CONNECT, so that a changed secret is taken without a restart. nil: none.
 	Password func() (string, error)
@@ -76,7 +79,8 @@ type Link struct {
 	o        Opts
 	up, down string // topics up to and including the last slash
 	log      *slog.Logger
-	retry    retry // Run's own
+	retry    retry // Run's own, as is what follows up to wg
+	renewal  renewal
 	told     Reason
 	inUse    bool           // the alarm about the client id stands
 	wg       sync.WaitGroup // all goroutines of all sessions
@@ -164,6 +168,9 @@ func (l *Link) Run(ctx context.Context) error {
 	defer l.setState(StateStopped)
 	defer l.wg.Wait()
 	l.retry.restart(time.Now())
+	if l.o.Look != nil {
+		l.wg.Go(func() { l.watch(ctx) })
+	}
 	for l.pause(ctx) {
 		if err := l.turn(ctx); err != nil && ctx.Err() == nil {
 			l.failed(err)
@@ -189,24 +196,37 @@ func (l *Link) pause(ctx context.Context) bool {
 	}
 }
 
-// turn makes one attempt and lives through the session that comes of it. An error means there was none.
+// turn makes one attempt and lives through the sessions that come of it. An error means there was none.
 func (l *Link) turn(ctx context.Context) error {
 	l.setState(StateConnecting)
-	w, err := l.dial(ctx)
-	if err != nil {
+	l.renewal = renewal{used: l.look()}
+	s, err := l.connect(ctx)
+	if err != nil || s == nil {
 		return err
 	}
-	defer w.Close()
+	for s != nil {
+		l.attach(s)
+		s = l.serve(ctx, s)
+	}
+	return nil
+}
+
+// connect dials and logs in. No session without an error: the old one was wiped instead.
+func (l *Link) connect(ctx context.Context) (*session, error) {
+	w, err := l.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if l.retry.big >= wipeAfter {
-		return l.wipe(ctx, w)
+		defer w.Close()
+		return nil, l.wipe(ctx, w)
 	}
 	s, err := l.login(ctx, w, false)
 	if err != nil {
-		return err
+		w.Close()
+		return nil, err
 	}
-	l.attach(s)
-	l.serve(ctx, s)
-	return nil
+	return s, nil
 }
 
 func (l *Link) dial(ctx context.Context) (*conn, error) {
@@ -216,8 +236,12 @@ func (l *Link) dial(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
 	c, err := l.o.Dial(ctx)
+	var f *failure
+	if err != nil && !errors.As(err, &f) {
+		err = &failure{why: ReasonDial, err: err}
+	}
 	if err != nil {
-		return nil, &failure{why: ReasonDial, err: err}
+		return nil, err
 	}
 	w := newConn(c)
 	if g, ok := c.(*given); ok {
@@ -242,7 +266,7 @@ func (l *Link) failed(err error) {
 		l.report(rack.Error, why, fmt.Sprintf("the broker has refused the credentials for %s; the next attempts are up to %s apart",
 			authAfter, LongestRefused(l.retry.spread)), err)
 	case why == l.told:
-	case why == ReasonAuth || why == ReasonCredentials:
+	case why == ReasonAuth || why == ReasonCredentials || why == ReasonCertificate:
 		l.report(rack.Error, why, "the broker cannot be logged in to", err)
 	default:
 		l.report(rack.Warn, why, "no connection to the broker", err)

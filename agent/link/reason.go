@@ -15,6 +15,7 @@ type Reason string
 // The reasons.
 const (
 	ReasonDial        Reason = "dial"        // no TCP connection, or TLS refused it
+	ReasonCertificate Reason = "certificate" // the files of the connection cannot be used, or have changed
 	ReasonCredentials Reason = "credentials" // the password could not be had
 	ReasonAuth        Reason = "auth"        // CONNACK 4 or 5
 	ReasonRefused     Reason = "refused"     // another CONNACK code

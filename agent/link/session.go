@@ -107,8 +107,10 @@ func (l *Link) withdraw(s *session) {
 	clear(s.ids)
 }
 
-// serve lives through one session. It returns when the connection is lost, or ctx has ended and the farewell is said.
-func (l *Link) serve(ctx context.Context, s *session) {
+// serve lives through one session. It returns when the connection is lost, or ctx has ended and the farewell is said, or
+// with the session that takes its place.
+func (l *Link) serve(ctx context.Context, s *session) (next *session) {
+	defer s.w.Close()
 	l.wg.Go(func() { l.pump(s) })
 	l.wg.Go(func() { s.acks.run(s.done) })
 	good := time.NewTimer(steady)
@@ -116,28 +118,49 @@ func (l *Link) serve(ctx context.Context, s *session) {
 	// A second client like this one would have come back by then.
 	alone := time.NewTimer(max(aloneFor, LongestInUse(l.retry.spread)))
 	defer alone.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	for {
 		select {
 		case err := <-s.lost:
 			l.detach(s, err)
-			return
+			return nil
 		case <-ctx.Done():
 			l.finish(s)
-			return
+			return nil
 		case <-good.C:
-			s.w.keep()
-			if s.flapping {
-				l.report(rack.Info, "", fmt.Sprintf("connection %d to %s holds", s.conn, s.broker()), nil)
-			}
-			l.told = ""
+			l.holds(s)
 		case <-alone.C:
-			if l.inUse {
-				l.inUse = false
-				l.report(rack.Info, "", fmt.Sprintf("client id %q is in use nowhere else", l.o.ClientID), nil)
-				l.calm(alarmClientID)
+			l.isAlone()
+		case now := <-look.C:
+			if l.outdated(now); l.renewal.due.IsZero() || now.Before(l.renewal.due) {
+				continue
+			}
+			if next = l.renew(ctx); next != nil {
+				l.replace(s)
+				return next
 			}
 		}
 	}
+}
+
+// holds notes that a connection is a good one.
+func (l *Link) holds(s *session) {
+	s.w.keep()
+	if s.flapping {
+		l.report(rack.Info, "", fmt.Sprintf("connection %d to %s holds", s.conn, s.broker()), nil)
+	}
+	l.told = ""
+}
+
+// isAlone takes back the suspicion of a second client.
+func (l *Link) isAlone() {
+	if !l.inUse {
+		return
+	}
+	l.inUse = false
+	l.report(rack.Info, "", fmt.Sprintf("client id %q is in use nowhere else", l.o.ClientID), nil)
+	l.calm(alarmClientID)
 }
 
 // detach takes a lost session out of service and decides what its end means.

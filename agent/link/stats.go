@@ -60,6 +60,7 @@ type Stats struct {
 	SelfTest Verdict // of the newest self test
 
 	Quarantined uint64
+	Renewals    uint64 // connections made because the files of the connection had changed
 	Wiped       uint64 // sessions discarded because of an oversized message
 }
 

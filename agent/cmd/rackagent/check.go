@@ -16,9 +16,10 @@ import (
 )
 
 type checkCmd struct {
-	JSON bool `help:"Print the findings as one JSON array."`
-	Dump bool `help:"Print the effective configuration, defaults filled in and secrets starred, if there is no error."`
-	Here bool `help:"This machine is the one that will run the agent: a bus that it does not have is an error, and so is a file that cannot be used."`
+	JSON  bool `help:"Print the findings as one JSON array."`
+	Dump  bool `help:"Print the effective configuration, defaults filled in and secrets starred, if there is no error."`
+	Start bool `help:"As the service does before it starts: a certificate that cannot be used is a warning. The agent watches the rack without a broker too."`
+	Here  bool `help:"This machine is the one that will run the agent: a bus that it does not have is an error, and so is a file that cannot be used."`
 }
 
 // Help is shown by rackagent check --help.
@@ -144,7 +145,7 @@ func (a *app) json(v any) error {
 
 // surroundings judges what the configuration names outside of itself.
 func (c checkCmd) surroundings(a *app, conf *config.Config) []config.Finding {
-	found := c.files(a, conf.MQTT)
+	found := c.files(a, conf)
 	for i, b := range conf.Buses {
 		if err := a.hasBus(placeOf(b)); err != nil {
 			found = append(found, config.Finding{

@@ -118,7 +118,7 @@ func TestCheckTriesFiles(t *testing.T) {
 	text := strings.NewReplacer(
 		"/etc/rackagent/credentials/mqtt.password", open,
 		"/etc/rackagent/credentials/ca.pem", file("ca", "hunter2", 0o644),
-		"# cert_file: /etc/rackagent/credentials/mqtt.pem ", "cert_file: "+file("cert", "hunter2", 0o644)+" ",
+		"# cert_file: /etc/rackagent/credentials/mqtt.pem", "cert_file: "+file("cert", "hunter2", 0o644),
 		"# key_file: /etc/rackagent/credentials/mqtt.key", "key_file: "+file("key", "hunter2", 0o600),
 	).Replace(exampleText(t))
 	path := filepath.Join(dir, "config.yaml")

@@ -5,13 +5,16 @@ import (
 	"crypto/x509"
 	"errors"
 	"os"
+	"time"
 
+	"rackagent/agent/link"
 	"rackagent/config"
 )
 
 // files tries every file that the broker's session needs. A file in a bad state is a warning: the agent runs without a
 // broker too, and takes the file as soon as it is mended.
-func (c checkCmd) files(a *app, m config.MQTT) []config.Finding {
+func (c checkCmd) files(a *app, conf *config.Config) []config.Finding {
+	m := conf.MQTT
 	var found []config.Finding
 	try := func(key, file string, use func(string) error) {
 		if file == "" {
@@ -29,7 +32,40 @@ func (c checkCmd) files(a *app, m config.MQTT) []config.Finding {
 	try("ca_file", m.CAFile, authorities)
 	try("key_file", m.KeyFile, secret)
 	try("cert_file", m.CertFile, func(cert string) error { return pair(cert, m.KeyFile) })
-	return found
+	return append(found, c.certificate(a, conf)...)
+}
+
+// soon is how long before its end a certificate is worth a word.
+const soon = 30 * 24 * time.Hour
+
+// certificate judges the client certificate by whom it is for and by the clock. The agent never logs in with one that is
+// another's or out of its time, and so this is an error, unless the service asks: a rack must be watched without a
+// broker too.
+func (c checkCmd) certificate(a *app, conf *config.Config) []config.Finding {
+	m := conf.MQTT
+	files, err := tlsFiles(m)
+	if m.CertFile == "" || err != nil {
+		return nil // told above
+	}
+	files.CA = "" // judged above
+	files.Names, files.Now = ownNames(conf), bestTime(a.clocks.look, conf.StateDir)
+	k := files.Look()
+	f := config.Finding{File: a.Config, Path: "mqtt.cert_file", Severity: config.Error}
+	switch {
+	case errors.Is(k.Err, link.ErrForeign):
+		f.Hint = "the common name, or a DNS name, has to be the agent's name, client_id or user"
+		fallthrough
+	case errors.Is(k.Err, link.ErrExpired), errors.Is(k.Err, link.ErrNotYetValid):
+		f.Text = k.Err.Error()
+		if c.Start {
+			f.Severity = config.Warning
+		}
+	case k.Err == nil && k.Known && k.Leaf.NotAfter.Sub(k.At) < soon:
+		f.Severity, f.Text = config.Warning, "the certificate expires on "+k.Leaf.NotAfter.UTC().Format(time.DateOnly)
+	default:
+		return nil
+	}
+	return []config.Finding{f}
 }
 
 func secret(file string) error {

@@ -106,7 +106,7 @@ func (s session) check() error {
 
 // connect logs in at the broker under a name of its own: the agent's would throw the agent out.
 func (s session) connect(ctx context.Context) (*link.Client, error) {
-	dial, err := dialer(s.mqtt)
+	dial, _, err := dialer(s.mqtt, nil, nil)
 	if err != nil {
 		return nil, &failure{err: err, status: exitUsage}
 	}

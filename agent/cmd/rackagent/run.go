@@ -81,13 +81,13 @@ func (a *app) world(conf *config.Config, d doors, clock *clockWatch, log *slog.L
 	if err != nil {
 		return agent.World{}, err
 	}
-	dial, err := dialer(conf.MQTT)
+	dial, look, err := dialer(conf.MQTT, ownNames(conf), bestTime(clock.now, conf.StateDir))
 	if err != nil {
 		return agent.World{}, err
 	}
 	b := &buses{hardware: hw}
 	return agent.World{
-		Bus: b.open, Recover: b.recover, Sysfs: os.DirFS("/sys"), Counter: counters(hw), Owned: b.ownedOn, Opened: register(log), Dial: dial, Password: password(conf.MQTT), Clock: clock.now, Line: lines(hw),
+		Bus: b.open, Recover: b.recover, Sysfs: os.DirFS("/sys"), Counter: counters(hw), Owned: b.ownedOn, Opened: register(log), Dial: dial, Look: look, Password: password(conf.MQTT), Clock: clock.now, Line: lines(hw),
 		Local: opener(d.local), Metrics: opener(d.metrics), Log: log,
 	}, nil
 }
