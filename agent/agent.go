@@ -141,7 +141,11 @@ func (a *Agent) wire(found journal.Found) error {
 		Orders: found.Orders, Records: append(append([]rack.Record(nil), found.Withdrawn...), found.Wiring...),
 		Unfinished: movesPower(found.Unfinished), Standing: power.LastSwitched(a.inv.Layout, a.journal.List(lookBack)),
 	})
-	if a.desk, err = command.New(a.deskOpts(found)); err != nil {
+	ids, err := identities(a.conf.Commands)
+	if err != nil {
+		return err
+	}
+	if a.desk, err = command.New(a.deskOpts(found, ids)); err != nil {
 		return err
 	}
 	if a.tele, err = telemetry.New(a.telemetryOpts()); err != nil {
@@ -164,9 +168,9 @@ func movesPower(entries []rack.Entry) []rack.Entry {
 	return out
 }
 
-func (a *Agent) deskOpts(found journal.Found) command.Opts {
+func (a *Agent) deskOpts(found journal.Found, ids command.Identities) command.Opts {
 	return command.Opts{
-		Layout: a.inv.Layout, Boot: a.boot, Unsigned: a.conf.Commands.Unsigned,
+		Layout: a.inv.Layout, Boot: a.boot, Unsigned: a.conf.Commands.Unsigned, Identities: ids,
 		Synced: func() bool { return a.world.Clock().OK }, Birth: a.newestBirth, Observing: a.journal.Observing, RefusalOf: refusalOf,
 		Planner: a.loop, Runner: a.loop, Book: a.journal, Publisher: a.out, Identifier: identifier{a},
 		Event: a.out.event, Unacked: found.Unacked, Unfinished: found.Unfinished,

@@ -23,6 +23,7 @@ func (c *Config) Check(known Catalogue) []Finding {
 		k.agent()
 		k.mqtt()
 		k.doors()
+		k.commands()
 		k.times()
 		k.buses()
 		k.feeds()

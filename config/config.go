@@ -61,11 +61,6 @@ func (m MQTT) URLs() []string {
 // Spread is SpreadS as a duration.
 func (m MQTT) Spread() time.Duration { return seconds(m.SpreadS) }
 
-// Commands says which commands are taken.
-type Commands struct {
-	Unsigned bool `yaml:"unsigned"` // take unsigned commands; they never move a firm node
-}
-
 // Local is the unix socket for commands and status without a broker.
 type Local struct {
 	Socket string `yaml:"socket"`

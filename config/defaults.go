@@ -7,6 +7,7 @@ type Preset struct {
 	Mux    Mux            // keys of an entry of muxes
 	Sensor Sensor         // keys of an entry of sensors
 	Node   map[Class]Node // keys of an entry of nodes, by its class
+	Role   Role           // keys of an entry of commands.roles
 }
 
 // Defaults returns every default there is, but one that depends on another key: mqtt.client_id is the
@@ -27,6 +28,7 @@ func Defaults() Preset {
 		Feed: Feed{
 			Continuous: 0.8, // NEC 210.20(A), 215.3: continuous load on an ordinary breaker
 		},
+		Role:   Role{AddsPerS: 1}, // reference: mqtt 7.4
 		Mux:    Mux{Part: "pca9548"},
 		Sensor: Sensor{PeriodS: 5}, // arbitrary
 		Node: map[Class]Node{
@@ -43,6 +45,7 @@ func (c *Config) complete(preset Preset, has func(path string) bool) {
 	if !has("mqtt.client_id") {
 		c.MQTT.ClientID = c.Agent
 	}
+	c.completeRoles(preset, has)
 	for i := range c.Feeds {
 		if !has(index("feeds", i) + ".continuous") {
 			c.Feeds[i].Continuous = preset.Feed.Continuous

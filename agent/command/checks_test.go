@@ -114,7 +114,7 @@ func TestNoAnswer(t *testing.T) {
 		{"no JSON", rack.CodeBadSchema, change(func(in *Inbound) { in.Payload = []byte("cut") })},
 		{"a key twice", rack.CodeBadSchema, change(func(in *Inbound) { in.Payload = []byte(strings.Replace(valid, `"v"`, `"v":1,"v"`, 1)) })},
 		{"id is no id", rack.CodeBadSchema, change(func(in *Inbound) { in.Payload = []byte(strings.Replace(valid, `"c1"`, `"../x"`, 1)) })},
-		{"signed", rack.CodeUnsupported, change(func(in *Inbound) { in.Payload = []byte("eyJhbGciOiJFZERTQSJ9.eyJ2IjoxfQ.c2ln") })},
+		{"signed, no kid", rack.CodeBadSchema, change(func(in *Inbound) { in.Payload = []byte("eyJhbGciOiJFZERTQSJ9.eyJ2IjoxfQ.c2ln") })},
 		{"unsigned", rack.CodeBadSignature, func(r *rig) Inbound {
 			r.unsigned = false
 			r.start(t)
@@ -156,7 +156,7 @@ func TestLocalNeedsNoSignature(t *testing.T) {
 	r.Offer(in)
 	r.settle()
 	got := r.book.entries["c1"].Command
-	if got.Origin != rack.OriginLocal || got.Issuer != "uid:1000" || !got.Signed {
+	if got.Origin != rack.OriginLocal || got.Issuer != "alice" || got.Role != "operator" || !got.Signed {
 		t.Errorf("%+v", got)
 	}
 }

@@ -2,6 +2,8 @@ package command
 
 import (
 	"cmp"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -9,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rackagent/agent/rack"
+	"rackagent/agent/wire"
 )
 
 // TestMain fixes the seed of random tests, so that a failure is the same for everybody, and looks for goroutines.
@@ -195,6 +199,17 @@ func (b *book) found() (unacked []rack.Outcome, unfinished []rack.Entry) {
 		}
 	}
 	return unacked, unfinished
+}
+
+// seqs is how far issuers had counted.
+func (b *book) seqs() map[rack.SeqOf]int64 {
+	out := map[rack.SeqOf]int64{}
+	for _, e := range b.entries {
+		if c := countOf(&e.Command); e.Command.Key != "" {
+			out[c] = max(out[c], e.Command.Seq)
+		}
+	}
+	return out
 }
 
 func (b *book) refusalOf(err error) rack.Code {
@@ -401,6 +416,7 @@ func (r *rig) start(t testing.TB) {
 	d, err := New(Opts{
 		Layout: rackR17(), Boot: "boot-1", Unsigned: r.unsigned,
 		Synced: func() bool { return r.synced }, Birth: func() time.Time { return r.birth }, Observing: func() bool { return r.observing },
+		Identities: people(), Seqs: r.book.seqs(),
 		RefusalOf: r.book.refusalOf, Planner: r.planner, Runner: r.runner, Book: r.book, Publisher: r.broker, Identifier: r.boards,
 		Event:   func(e rack.Event) { r.events = append(r.events, e) },
 		Unacked: unacked, Unfinished: unfinished,
@@ -449,6 +465,64 @@ func (r *rig) payload(id, members string) string {
 		panic(err)
 	}
 	return string(b)
+}
+
+// secretOf is the private key of a kid, made up from its name.
+func secretOf(kid string) ed25519.PrivateKey {
+	seed := sha256.Sum256([]byte(kid))
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+func publicOf(kid string) ed25519.PublicKey {
+	public, _ := secretOf(kid).Public().(ed25519.PublicKey)
+	return public
+}
+
+// people are who the desk of the tests knows.
+func people() Identities {
+	outlets := []rack.Op{rack.OpEnergise, rack.OpCut, rack.OpCycle, rack.OpIdentify, rack.OpGet, rack.OpList, rack.OpCancel}
+	return Identities{
+		Roles: []Role{
+			{Name: "operator", Verbs: append(outlets, rack.OpJournalAccept), Firm: true},
+			{Name: "automation", Verbs: outlets, AddsPerS: 1, Life: 30 * time.Second},
+			{Name: "narrow", Verbs: outlets, Targets: []rack.Target{rack.NodeTarget("asic-1")}},
+			{Name: "read-only", Verbs: []rack.Op{rack.OpGet, rack.OpList}},
+		},
+		Keys: []Key{
+			{ID: "alice-1", Issuer: "alice", Role: "operator", Public: publicOf("alice-1")},
+			{ID: "alice-2", Issuer: "alice", Role: "operator", Public: publicOf("alice-2")},
+			{ID: "alice-0", Issuer: "alice", Role: "operator", Public: publicOf("alice-0"), Revoked: true},
+			{ID: "bob-1", Issuer: "bob", Role: "operator", Public: publicOf("bob-1")},
+			{ID: "shed-1", Issuer: "shed", Role: "automation", Public: publicOf("shed-1")},
+			{ID: "cell-1", Issuer: "cell", Role: "narrow", Public: publicOf("cell-1")},
+			{ID: "wall-1", Issuer: "wall", Role: "read-only", Public: publicOf("wall-1")},
+		},
+		Users: []User{{UID: 1000, Issuer: "alice", Role: "operator"}, {UID: 1001, Issuer: "wall", Role: "read-only"}},
+	}
+}
+
+// signed is the payload of a cut of outlet 1, signed, with members replaced, added or taken out.
+func (r *rig) signed(id, kid string, seq int64, members string) string {
+	issuer, _, _ := strings.Cut(kid, "-")
+	base := fmt.Sprintf(`"iss":%q,"iat":%d,"seq":%d,"aud":"ams1/r17"`, issuer, r.now.UnixMilli(), seq)
+	if members != "" {
+		m := map[string]json.RawMessage{}
+		for _, object := range []string{"{" + base + "}", "{" + members + "}"} {
+			if err := json.Unmarshal([]byte(object), &m); err != nil {
+				panic(err)
+			}
+		}
+		b, err := json.Marshal(m)
+		if err != nil {
+			panic(err)
+		}
+		base = string(b[1 : len(b)-1])
+	}
+	out, err := wire.Sign([]byte(r.payload(id, base)), kid, secretOf(kid))
+	if err != nil {
+		panic(err)
+	}
+	return string(out)
 }
 
 // message wraps a payload as the link brings it; label names it in acked.

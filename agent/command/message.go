@@ -9,7 +9,7 @@ import (
 
 // message takes one message through the checks.
 func (d *Desk) message(now time.Time, in Inbound) {
-	cmd, bad := screen(in, d.o.Unsigned)
+	cmd, bad := d.read(now, in)
 	switch {
 	case bad != nil && !bad.Answerable:
 		d.tell(now, 1, bad.Code, bad.Text)
@@ -140,6 +140,9 @@ func turnedAway(now time.Time, id string, code rack.Code, text string) rack.Outc
 func (d *Desk) turnAway(now time.Time, cmd rack.Command, ack func(), bad *rack.Refusal) {
 	o := turnedAway(now, cmd.ID, bad.Code, bad.Text)
 	o.Earliest = bad.Earliest
+	if cmd.Key != "" {
+		d.seqs.giveBack(&cmd)
+	}
 	d.say(cmd, o)
 	release(ack)
 }

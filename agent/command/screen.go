@@ -8,25 +8,67 @@ import (
 	"rackagent/agent/wire"
 )
 
-// screen makes the checks that need the message alone. It may run on any goroutine.
-func screen(in Inbound, unsigned bool) (rack.Command, *wire.Refused) {
+// screen makes the checks that need neither the payload's meaning nor a key. It may run on any goroutine.
+func screen(in Inbound) *wire.Refused {
 	local := in.Origin == rack.OriginLocal
 	switch {
 	case !local && in.Topic != "cmd":
-		return rack.Command{}, &wire.Refused{Code: rack.CodeUnsupported, Text: "nothing is taken on this topic"}
+		return &wire.Refused{Code: rack.CodeUnsupported, Text: "nothing is taken on this topic"}
 	case len(in.Payload) > wire.MaxCommandBytes:
-		return rack.Command{}, &wire.Refused{Code: rack.CodeTooBig, Text: fmt.Sprintf("%d bytes", len(in.Payload))}
+		return &wire.Refused{Code: rack.CodeTooBig, Text: fmt.Sprintf("%d bytes", len(in.Payload))}
 	case !local && in.Retained:
-		return rack.Command{}, &wire.Refused{Code: rack.CodeRetained, Text: "a retained command is an old one"}
+		return &wire.Refused{Code: rack.CodeRetained, Text: "a retained command is an old one"}
 	}
+	return nil
+}
+
+// read makes a command of a message, with the identity that stands behind it.
+func (d *Desk) read(now time.Time, in Inbound) (rack.Command, *wire.Refused) {
+	if bad := screen(in); bad != nil {
+		return rack.Command{}, bad
+	}
+	if in.Origin != rack.OriginLocal && wire.IsSigned(in.Payload) {
+		return d.signed(now, in)
+	}
+	return d.unsigned(in)
+}
+
+// signed verifies. What fails here chose no topic: whoever sent it is not known.
+func (d *Desk) signed(now time.Time, in Inbound) (rack.Command, *wire.Refused) {
+	s, bad := wire.ReadSigned(in.Payload)
+	if bad != nil {
+		return rack.Command{}, bad
+	}
+	key, bad := d.ring.key(s.Key)
+	if bad != nil {
+		return rack.Command{}, bad
+	}
+	if !d.verifies.take(now) {
+		return rack.Command{}, &wire.Refused{Code: rack.CodeRateLimited, Text: fmt.Sprintf("over %d signatures per second", verifyPerS)}
+	}
+	cmd, bad := s.Open(key.Public, in.Received)
+	if bad != nil && !bad.Answerable {
+		return rack.Command{}, bad
+	}
+	claimed := cmd.Issuer
+	cmd.Origin, cmd.Signed, cmd.Issuer, cmd.Role = rack.OriginMQTT, true, key.Issuer, key.Role
+	if bad == nil && claimed != key.Issuer {
+		bad = &wire.Refused{Code: rack.CodeUnknownKey, Text: "key " + key.ID + " does not sign for another issuer", Field: "iss", ID: cmd.ID, Answerable: true}
+	}
+	return cmd, bad
+}
+
+// unsigned reads a command whose way in vouches for its issuer, or nobody.
+func (d *Desk) unsigned(in Inbound) (rack.Command, *wire.Refused) {
 	cmd, bad := wire.DecodeCommand(in.Payload, in.Received)
 	if bad != nil && !bad.Answerable {
 		return rack.Command{}, bad
 	}
 	cmd.Origin = rack.OriginMQTT
-	if local {
-		cmd.Origin, cmd.Issuer, cmd.Signed = rack.OriginLocal, in.Issuer, in.Issuer != ""
-	} else if !unsigned {
+	if in.Origin == rack.OriginLocal {
+		cmd.Origin = rack.OriginLocal
+		d.ring.local(&cmd, in.Issuer)
+	} else if !d.o.Unsigned {
 		return rack.Command{}, &wire.Refused{Code: rack.CodeBadSignature, Text: "unsigned, and commands.unsigned is off"}
 	}
 	return cmd, bad
@@ -41,6 +83,9 @@ func (d *Desk) judge(now time.Time, cmd *rack.Command) *rack.Refusal {
 	case cmd.AudBoot != "" && cmd.AudBoot != d.o.Boot:
 		return refuse(rack.CodeReplay, "bound to another boot than %s", d.o.Boot)
 	}
+	if bad := d.authorise(cmd); bad != nil {
+		return bad
+	}
 	base := cmd.Received
 	switch {
 	case cmd.Origin == rack.OriginLocal: // exp and receipt are of the same clock, whatever it shows
@@ -52,7 +97,36 @@ func (d *Desk) judge(now time.Time, cmd *rack.Command) *rack.Refusal {
 		return refuse(rack.CodeNotYetValid, "iat is over %s ahead", skew)
 	}
 	cmd.StartBy = base.Add(cmd.Exp.Sub(wall(base)))
-	return inTime(now, cmd, d.lifeOf(cmd.Target))
+	if bad := inTime(now, cmd, d.lifeOf(cmd)); bad != nil {
+		return bad
+	}
+	return d.inOrder(now, cmd)
+}
+
+// authorise holds a command to the role of its issuer. An unsigned one over MQTT has none, and the power logic keeps
+// it from firm nodes; what a uid that nobody entered may do is little, see openTo.
+func (d *Desk) authorise(cmd *rack.Command) *rack.Refusal {
+	switch {
+	case !cmd.Signed:
+		return nil
+	case cmd.Origin == rack.OriginLocal && d.ring.openTo(cmd):
+		return nil
+	}
+	return d.ring.permits(d.o.Layout, cmd)
+}
+
+// inOrder refuses what has been overtaken, and what adds power too often.
+func (d *Desk) inOrder(now time.Time, cmd *rack.Command) *rack.Refusal {
+	if cmd.Key != "" && !d.seqs.fresh(cmd) {
+		return refuse(rack.CodeReplay, "seq %d is not above the last one that was taken of %s", cmd.Seq, cmd.Issuer)
+	}
+	if !d.ring.mayAdd(now, cmd) {
+		return refuse(rack.CodeRateLimited, "%s adds power too often", cmd.Issuer)
+	}
+	if cmd.Key != "" {
+		d.seqs.take(cmd)
+	}
+	return nil
 }
 
 // wall drops the monotonic clock, for comparing with times that came over the wire.
@@ -69,18 +143,15 @@ func inTime(now time.Time, cmd *rack.Command, longest time.Duration) *rack.Refus
 }
 
 // lifeOf is how long a command may wait for its start. What cannot be told apart gets the shorter life.
-func (d *Desk) lifeOf(t rack.Target) time.Duration {
-	node, ok := rack.Node{}, false
-	switch t.Kind {
-	case rack.TargetNode:
-		node, ok = d.o.Layout.Node(t.Name)
-	case rack.TargetOutlet:
-		node, ok = d.o.Layout.NodeOf(t.Outlet)
+func (d *Desk) lifeOf(cmd *rack.Command) time.Duration {
+	longest := life
+	if firm(d.o.Layout, cmd.Target) {
+		longest = firmLife
 	}
-	if ok && node.Class.Firm() {
-		return firmLife
+	if of := d.ring.roles[cmd.Role].Life; of > 0 {
+		longest = min(longest, of)
 	}
-	return life
+	return longest
 }
 
 func refuse(code rack.Code, format string, args ...any) *rack.Refusal {

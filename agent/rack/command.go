@@ -91,6 +91,8 @@ type Command struct {
 	Why      string    `json:"why,omitempty"`
 	Origin   Origin    `json:"origin"`
 	Signed   bool      `json:"signed,omitempty"` // an identity stands behind Issuer
+	Key      string    `json:"kid,omitempty"`    // id of the key that signed
+	Role     string    `json:"role,omitempty"`   // what Issuer may do is the role's
 	Hash     Hash      `json:"hash"`
 	Received time.Time `json:"received"` // carries the monotonic clock until it is stored
 	// StartBy is Exp turned into the monotonic clock on receipt; never stored, never moved afterwards.

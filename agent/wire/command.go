@@ -95,20 +95,32 @@ func members() []string {
 //
 // With an answerable refusal comes as much of the command as could be read, fit to be kept in the journal: target
 // rack and expiry on receipt stand in for what could not.
+//
+// A signed command is refused here; ReadSigned is for those.
 func DecodeCommand(payload []byte, received time.Time) (rack.Command, *Refused) {
 	if len(payload) > MaxCommandBytes {
-		return rack.Command{}, &Refused{Code: rack.CodeTooBig, Text: fmt.Sprintf("%d bytes, at most %d", len(payload), MaxCommandBytes)}
+		return rack.Command{}, tooBig(payload)
 	}
-	if jws.Match(payload) {
-		return rack.Command{}, &Refused{Code: rack.CodeUnsupported, Text: "signed commands are not accepted by this version"}
+	if IsSigned(payload) {
+		return rack.Command{}, &Refused{Code: rack.CodeBadSchema, Text: "signed, where an unsigned command is read"}
 	}
+	cmd, _, bad := decode(payload, received)
+	return cmd, bad
+}
+
+func tooBig(payload []byte) *Refused {
+	return &Refused{Code: rack.CodeTooBig, Text: fmt.Sprintf("%d bytes, at most %d", len(payload), MaxCommandBytes)}
+}
+
+// decode reads the JSON of a command. The members come along for what only some ways in ask for.
+func decode(payload []byte, received time.Time) (rack.Command, map[string]any, *Refused) {
 	m, err := parseObject(payload)
 	if err != nil {
-		return rack.Command{}, &Refused{Code: rack.CodeBadSchema, Text: err.Error()}
+		return rack.Command{}, nil, &Refused{Code: rack.CodeBadSchema, Text: err.Error()}
 	}
 	id, _ := m["id"].(string)
 	if !rack.ValidCommandID(id) {
-		return rack.Command{}, &Refused{Code: rack.CodeBadSchema, Field: "id", Text: "id: want 1 to 36 letters, digits, _ and -"}
+		return rack.Command{}, nil, &Refused{Code: rack.CodeBadSchema, Field: "id", Text: "id: want 1 to 36 letters, digits, _ and -"}
 	}
 	cmd := rack.Command{
 		ID: id, Hash: rack.HashOf(payload), Received: received,
@@ -116,9 +128,9 @@ func DecodeCommand(payload []byte, received time.Time) (rack.Command, *Refused) 
 	}
 	if bad := envelope(&cmd, m); bad != nil {
 		bad.ID, bad.Answerable = id, true
-		return cmd, bad
+		return cmd, m, bad
 	}
-	return cmd, nil
+	return cmd, m, nil
 }
 
 // envelope fills the command from its members, in the order of their worth to the journal: what is read before the

@@ -249,8 +249,8 @@ func TestCommandsThatCannotBeAnswered(t *testing.T) {
 		{"id too long", envelopeWith(`"id":"` + strings.Repeat("x", 37) + `"`), rack.CodeBadSchema},
 		{"id is a number", envelopeWith(`"id":5`), rack.CodeBadSchema},
 		{"8193 bytes", valid + strings.Repeat(" ", MaxCommandBytes+1-len(valid)), rack.CodeTooBig},
-		{"a JWS", "eyJhbGciOiJFZERTQSJ9.eyJ2IjoxfQ.c2ln", rack.CodeUnsupported},
-		{"an unsecured JWS", "eyJhbGciOiJub25lIn0.eyJ2IjoxfQ.", rack.CodeUnsupported},
+		{"a JWS", "eyJhbGciOiJFZERTQSJ9.eyJ2IjoxfQ.c2ln", rack.CodeBadSchema},
+		{"an unsecured JWS", "eyJhbGciOiJub25lIn0.eyJ2IjoxfQ.", rack.CodeBadSchema},
 	} {
 		cmd, bad := DecodeCommand([]byte(c.payload), noon)
 		if bad == nil || bad.Answerable || bad.ID != "" || bad.Code != c.code || cmd.ID != "" {

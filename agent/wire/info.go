@@ -26,6 +26,7 @@ type Info struct {
 	Unsigned bool // commands are taken without a signature
 	// Heartbeat is the time between two up/state of a live connection; an agent is silent after three times that.
 	Heartbeat time.Duration
+	Keys      []string // ids of the keys whose commands are taken
 }
 
 // Software is the program that speaks.
@@ -82,6 +83,7 @@ type infoJSON struct {
 	Agent    string                          `json:"agent"`
 	Software Software                        `json:"sw"`
 	Unsigned bool                            `json:"unsigned,omitempty"`
+	Keys     []string                        `json:"kids,omitempty"`
 	Verbs    []rack.Op                       `json:"verbs"`
 	Limits   Limits                          `json:"limits"`
 	Devices  []Device                        `json:"devices"`
@@ -163,7 +165,7 @@ type firmwareJSON struct {
 func (i Info) Encode() []byte {
 	out := infoJSON{
 		V: 1, Schema: Schema, At: millis(i.At), Boot: i.Boot, Site: i.Layout.Site, Agent: i.Layout.Agent, Software: i.Software,
-		Unsigned: i.Unsigned, Verbs: append([]rack.Op{}, i.Verbs...), Limits: i.Limits, Devices: append([]Device{}, i.Devices...),
+		Unsigned: i.Unsigned, Keys: i.Keys, Verbs: append([]rack.Op{}, i.Verbs...), Limits: i.Limits, Devices: append([]Device{}, i.Devices...),
 		Points: pointsOf(i.Points, i.Meanings), Feeds: []feedJSON{}, Outlets: i.outlets(), Nodes: []nodeJSON{},
 		StaggerS: seconds(i.Layout.Stagger.Milliseconds()), BeatS: seconds(i.Heartbeat.Milliseconds()), Firmware: []firmwareJSON{},
 	}

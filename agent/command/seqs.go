@@ -1,0 +1,62 @@
+package command
+
+import (
+	"maps"
+	"slices"
+
+	"rackagent/agent/rack"
+)
+
+// maxAgain bounds, for each count, the numbers that were turned away and may come again. Arbitrary: some bursts.
+const maxAgain = 64
+
+// seqs keeps how far each issuer has counted. A number is taken once and only above those taken before, so that
+// neither a replay nor a late arrival has an effect; but a command that was turned away without an outcome may come
+// again as it is, although later ones were taken meanwhile.
+type seqs struct {
+	high  map[rack.SeqOf]int64
+	again map[rack.SeqOf][]int64
+}
+
+func newSeqs(found map[rack.SeqOf]int64) *seqs {
+	high := maps.Clone(found)
+	if high == nil {
+		high = map[rack.SeqOf]int64{}
+	}
+	return &seqs{high: high, again: map[rack.SeqOf][]int64{}}
+}
+
+func countOf(cmd *rack.Command) rack.SeqOf {
+	return rack.SeqOf{Issuer: cmd.Issuer, AudBoot: cmd.AudBoot}
+}
+
+// fresh tells whether a command's number has not been passed by.
+func (s *seqs) fresh(cmd *rack.Command) bool {
+	c := countOf(cmd)
+	high, any := s.high[c]
+	return !any || cmd.Seq > high || slices.Contains(s.again[c], cmd.Seq)
+}
+
+// take counts a command.
+func (s *seqs) take(cmd *rack.Command) {
+	c := countOf(cmd)
+	s.again[c] = slices.DeleteFunc(s.again[c], func(n int64) bool { return n == cmd.Seq })
+	if len(s.again[c]) == 0 {
+		delete(s.again, c)
+	}
+	if high, any := s.high[c]; !any || cmd.Seq > high {
+		s.high[c] = cmd.Seq
+	}
+}
+
+// giveBack lets the number of a command come again that was turned away without an outcome.
+func (s *seqs) giveBack(cmd *rack.Command) {
+	c := countOf(cmd)
+	if slices.Contains(s.again[c], cmd.Seq) {
+		return
+	}
+	s.again[c] = append(s.again[c], cmd.Seq)
+	if len(s.again[c]) > maxAgain {
+		s.again[c] = s.again[c][1:]
+	}
+}
