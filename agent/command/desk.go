@@ -87,6 +87,7 @@ type Opts struct {
 	// the Runner's to judge and report.
 	Unacked    []rack.Outcome
 	Unfinished []rack.Entry
+	Waiting    []rack.Entry // for a second person; a start ends them
 }
 
 // ErrOpts is returned by New for options that a desk cannot work with.
@@ -120,6 +121,8 @@ type Desk struct {
 	untold   int                    // refused messages that no event told yet
 	flight   map[string]*pending    // submitted to the journal as new, by id
 	open     map[string]*unfinished // accepted, by id
+	// seconds are the commands that wait for a second person, by id.
+	seconds map[string]*second
 	// results are the ids of terminal results that the broker has not acknowledged; true: the publisher has it. The
 	// results themselves are in the journal: without a broker they may be many.
 	results map[string]bool
@@ -174,6 +177,7 @@ func New(o Opts) (*Desk, error) {
 		events:  newBucket(eventRate, eventBurst),
 		flight:  map[string]*pending{},
 		open:    map[string]*unfinished{},
+		seconds: map[string]*second{},
 		results: map[string]bool{},
 	}, nil
 }

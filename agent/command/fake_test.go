@@ -110,13 +110,18 @@ func (b *book) write(recs []rack.Record) error {
 	for _, r := range recs {
 		b.kinds = append(b.kinds, r.Kind)
 		switch r.Kind {
+		case rack.RecordWaiting:
+			b.entries[r.ID] = &rack.Entry{Command: *r.Command, Waiting: true, Until: r.Until}
+			b.order = append(b.order, r.ID)
 		case rack.RecordAccepted, rack.RecordRejected:
 			e := &rack.Entry{Command: *r.Command, Outcome: r.Outcome}
 			if r.Plan != nil {
 				e.Plan = *r.Plan
 			}
+			if b.entries[r.ID] == nil {
+				b.order = append(b.order, r.ID)
+			}
 			b.entries[r.ID] = e
-			b.order = append(b.order, r.ID)
 		case rack.RecordEnded:
 			b.entries[r.ID].Outcome = r.Outcome
 		case rack.RecordAcked:
@@ -131,13 +136,17 @@ func (b *book) admit(recs []rack.Record) error {
 	for _, r := range recs {
 		e := b.entries[r.ID]
 		switch r.Kind {
-		case rack.RecordAccepted, rack.RecordRejected:
+		case rack.RecordWaiting:
 			if e != nil {
+				return errKnown
+			}
+		case rack.RecordAccepted, rack.RecordRejected:
+			if e != nil && !(e.Waiting && e.Command.Hash == r.Command.Hash) {
 				return errKnown
 			}
 			accepted[r.ID] = true
 		case rack.RecordEnded:
-			if e == nil && !accepted[r.ID] {
+			if (e == nil || e.Waiting) && !accepted[r.ID] {
 				return errUnknown
 			}
 			if e != nil && e.Outcome != nil {
@@ -189,16 +198,18 @@ func (b *book) crash(written int) {
 }
 
 // found is what a start finds.
-func (b *book) found() (unacked []rack.Outcome, unfinished []rack.Entry) {
+func (b *book) found() (unacked []rack.Outcome, unfinished, waiting []rack.Entry) {
 	for _, id := range b.order {
 		switch e := b.entries[id]; {
+		case e.Waiting:
+			waiting = append(waiting, *e)
 		case e.Outcome == nil:
 			unfinished = append(unfinished, *e)
 		case !e.Acked:
 			unacked = append(unacked, *e.Outcome)
 		}
 	}
-	return unacked, unfinished
+	return unacked, unfinished, waiting
 }
 
 // seqs is how far issuers had counted.
@@ -412,14 +423,14 @@ func newRig(t testing.TB) *rig {
 // start begins a life of the desk with what the book holds.
 func (r *rig) start(t testing.TB) {
 	t.Helper()
-	unacked, unfinished := r.book.found()
+	unacked, unfinished, waiting := r.book.found()
 	d, err := New(Opts{
 		Layout: rackR17(), Boot: "boot-1", Unsigned: r.unsigned,
 		Synced: func() bool { return r.synced }, Birth: func() time.Time { return r.birth }, Observing: func() bool { return r.observing },
 		Identities: people(), Seqs: r.book.seqs(),
 		RefusalOf: r.book.refusalOf, Planner: r.planner, Runner: r.runner, Book: r.book, Publisher: r.broker, Identifier: r.boards,
 		Event:   func(e rack.Event) { r.events = append(r.events, e) },
-		Unacked: unacked, Unfinished: unfinished,
+		Unacked: unacked, Unfinished: unfinished, Waiting: waiting,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -486,6 +497,8 @@ func people() Identities {
 			{Name: "operator", Verbs: append(outlets, rack.OpJournalAccept), Firm: true},
 			{Name: "automation", Verbs: outlets, AddsPerS: 1, Life: 30 * time.Second},
 			{Name: "narrow", Verbs: outlets, Targets: []rack.Target{rack.NodeTarget("asic-1")}},
+			{Name: "approver", Verbs: []rack.Op{rack.OpApprove, rack.OpGet, rack.OpList}, Firm: true},
+			{Name: "small", Verbs: []rack.Op{rack.OpApprove, rack.OpCancel}},
 			{Name: "read-only", Verbs: []rack.Op{rack.OpGet, rack.OpList}},
 		},
 		Keys: []Key{
@@ -493,11 +506,13 @@ func people() Identities {
 			{ID: "alice-2", Issuer: "alice", Role: "operator", Public: publicOf("alice-2")},
 			{ID: "alice-0", Issuer: "alice", Role: "operator", Public: publicOf("alice-0"), Revoked: true},
 			{ID: "bob-1", Issuer: "bob", Role: "operator", Public: publicOf("bob-1")},
+			{ID: "carol-1", Issuer: "carol", Role: "approver", Public: publicOf("carol-1")},
+			{ID: "small-1", Issuer: "small", Role: "small", Public: publicOf("small-1")},
 			{ID: "shed-1", Issuer: "shed", Role: "automation", Public: publicOf("shed-1")},
 			{ID: "cell-1", Issuer: "cell", Role: "narrow", Public: publicOf("cell-1")},
 			{ID: "wall-1", Issuer: "wall", Role: "read-only", Public: publicOf("wall-1")},
 		},
-		Users: []User{{UID: 1000, Issuer: "alice", Role: "operator"}, {UID: 1001, Issuer: "wall", Role: "read-only"}},
+		Users: []User{{UID: 1000, Issuer: "alice", Role: "operator"}, {UID: 1001, Issuer: "wall", Role: "read-only"}, {UID: 1003, Issuer: "carol", Role: "approver"}, {UID: 1004, Issuer: "alice", Role: "approver"}},
 	}
 }
 

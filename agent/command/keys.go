@@ -111,15 +111,35 @@ func (r *ring) permits(l *rack.Layout, cmd *rack.Command) *rack.Refusal {
 		return refuse(rack.CodeUnknownKey, "%s has no role here", cmd.Issuer)
 	case !slices.Contains(role.Verbs, cmd.Op):
 		return refuse(rack.CodeUnknownKey, "role %s of %s does not allow %s", role.Name, cmd.Issuer, cmd.Op)
-	case !role.Firm && firm(l, cmd.Target):
+	case about(cmd.Op):
+		return nil
+	}
+	return r.covers(l, cmd, cmd.Target)
+}
+
+// about tells the verbs that are about another command: they name the rack and touch nothing of it.
+func about(op rack.Op) bool {
+	switch op {
+	case rack.OpGet, rack.OpList, rack.OpCancel, rack.OpApprove, rack.OpJournalAccept:
+		return true
+	default:
+		return false
+	}
+}
+
+// covers tells whether the role of a command reaches a target, be it its own or that of one it approves.
+func (r *ring) covers(l *rack.Layout, cmd *rack.Command, t rack.Target) *rack.Refusal {
+	role := r.roles[cmd.Role]
+	switch {
+	case !role.Firm && firm(l, t):
 		return refuse(rack.CodeUnknownKey, "role %s of %s does not allow firm targets", role.Name, cmd.Issuer)
-	case !role.reaches(l, cmd.Target):
-		return refuse(rack.CodeUnknownKey, "role %s of %s does not reach %s", role.Name, cmd.Issuer, cmd.Target)
+	case !role.reaches(l, t):
+		return refuse(rack.CodeUnknownKey, "role %s of %s does not reach %s", role.Name, cmd.Issuer, t)
 	}
 	return nil
 }
 
-// reaches tells whether the role's targets cover t. Verbs about other commands name the rack and touch nothing of it.
+// reaches tells whether the role's targets cover t.
 func (r Role) reaches(l *rack.Layout, t rack.Target) bool {
 	if len(r.Targets) == 0 || slices.Contains(r.Targets, rack.Target{Kind: rack.TargetRack}) || slices.Contains(r.Targets, t) {
 		return true

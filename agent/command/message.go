@@ -32,6 +32,12 @@ func (d *Desk) admit(now time.Time, cmd rack.Command, ack func()) {
 		d.reject(now, cmd, ack, bad)
 		return
 	}
+	if cmd.BreakGlass {
+		d.emit(now, rack.Event{
+			Kind: rack.EventBreakGlass, Severity: rack.Critical, Command: cmd.ID, Reason: cmd.Why,
+			Text: fmt.Sprintf("%s broke the glass for %s %s", cmd.Issuer, cmd.Op, cmd.Target),
+		})
+	}
 	if !cmd.Op.MovesPower() {
 		d.own(now, cmd, ack)
 		return
@@ -41,6 +47,8 @@ func (d *Desk) admit(now time.Time, cmd rack.Command, ack func()) {
 		d.turnAway(now, cmd, ack, refuse(rack.CodeObserving, "the journal was lost and nobody has accepted that: nothing is moved"))
 	case d.crowded(cmd.Op):
 		d.turnAway(now, cmd, ack, refuse(rack.CodeBusy, "%d commands are unfinished", len(d.open)))
+	case d.needsSecond(&cmd):
+		d.wait(now, cmd, ack)
 	default:
 		d.plan(now, cmd, ack)
 	}
@@ -110,7 +118,13 @@ func (d *Desk) present(e rack.Entry) rack.Outcome {
 	if u, ok := d.open[e.Command.ID]; ok {
 		return u.last
 	}
-	return rack.Outcome{Command: e.Command.ID, State: rack.StateAccepted, N: 1, At: e.Command.Received}
+	if s, ok := d.seconds[e.Command.ID]; ok {
+		return s.word
+	}
+	if e.Waiting {
+		return d.waitingWord(e.Command.Received, &e.Command, e.Until)
+	}
+	return rack.Outcome{Command: e.Command.ID, State: rack.StateAccepted, N: e.Command.AcceptedN(), At: e.Command.Received}
 }
 
 func (d *Desk) conflict(now time.Time, cmd rack.Command, ack func()) {

@@ -15,7 +15,9 @@ type pending struct {
 	acks     []func()      // of the message and of its repeats
 	repeated bool          // the same message came again meanwhile
 	cancel   bool          // cmd.cancel came meanwhile
-	ends     bool          // the end of a command accepted before
+	ends     bool          // the end of a command recorded before
+	second   *second       // it waits for a second person
+	failed   func()        // what follows if the journal refuses; nil: nothing
 }
 
 // submit hands records to the journal; what follows is done when it answers. A question has no records: it is
@@ -54,8 +56,11 @@ func (d *Desk) reject(now time.Time, cmd rack.Command, ack func(), bad *rack.Ref
 	o := rack.Outcome{
 		Command: cmd.ID, State: rack.StateRejected, N: 1, Code: bad.Code, Text: bad.Text, At: now, Earliest: bad.Earliest,
 	}
-	d.submit(&pending{cmd: cmd, outcome: &o, acks: hold(ack)},
-		rack.Record{Kind: rack.RecordRejected, At: now, ID: cmd.ID, Command: &cmd, Outcome: &o})
+	d.submit(&pending{cmd: cmd, outcome: &o, acks: hold(ack)}, rejected(now, &cmd, &o))
+}
+
+func rejected(now time.Time, cmd *rack.Command, o *rack.Outcome) rack.Record {
+	return rack.Record{Kind: rack.RecordRejected, At: now, ID: cmd.ID, Command: cmd, Outcome: o}
 }
 
 // deed is what one of the desk's own verbs comes to.
@@ -63,14 +68,18 @@ type deed struct {
 	outcome rack.Outcome  // its content
 	records []rack.Record // beside those of the command
 	then    func()        // once all is on disk
+	failed  func()        // if it is not
+	lowers  bool          // what follows can only lower power: it may use the last of a full disk
 }
 
 // conclude accepts and ends a command in one.
 func (d *Desk) conclude(now time.Time, cmd rack.Command, ack func(), did deed) {
 	o := did.outcome
 	o.Command, o.State, o.N, o.At = cmd.ID, rack.StateSucceeded, 1, now
-	recs := append([]rack.Record{accepted(now, cmd, o.Plan)}, did.records...)
-	d.submit(&pending{cmd: cmd, outcome: &o, then: did.then, acks: hold(ack)}, append(recs, ended(kept(o)))...)
+	first := accepted(now, cmd, o.Plan)
+	first.Lowers = first.Lowers || did.lowers
+	recs := append([]rack.Record{first}, did.records...)
+	d.submit(&pending{cmd: cmd, outcome: &o, then: did.then, failed: did.failed, acks: hold(ack)}, append(recs, ended(kept(o)))...)
 }
 
 // listGone stands in the record in place of a list.
@@ -87,17 +96,27 @@ func kept(o rack.Outcome) rack.Outcome {
 // recorded takes the journal's answer.
 func (d *Desk) recorded(now time.Time, a answer) {
 	p := a.to
-	if p.ends {
+	if p.ends && p.then == nil {
 		d.closed(now, p, a.err)
 		return
 	}
-	if d.flight[p.cmd.ID] != p {
-		return // answered before
+	if !p.ends {
+		if d.flight[p.cmd.ID] != p {
+			return // answered before
+		}
+		delete(d.flight, p.cmd.ID)
 	}
-	delete(d.flight, p.cmd.ID)
+	if a.err != nil && p.failed != nil {
+		p.failed()
+	}
 	switch {
+	case a.err != nil && p.ends: // failed has seen to it
+	case p.ends:
+		p.then()
 	case a.err != nil:
 		d.unrecorded(now, p, a.err)
+	case p.second != nil:
+		d.waits(p)
 	case p.outcome != nil:
 		d.finish(p)
 	default:
@@ -114,6 +133,9 @@ func (d *Desk) unrecorded(now time.Time, p *pending, err error) {
 	text := "the journal did not take the command"
 	if o := p.outcome; o != nil && o.State == rack.StateRejected {
 		text = "the journal did not take the rejection: " + string(o.Code) + ": " + o.Text
+	}
+	if p.cmd.Key != "" {
+		d.seqs.giveBack(&p.cmd)
 	}
 	d.say(p.cmd, turnedAway(now, p.cmd.ID, code, text))
 	p.release()
@@ -137,7 +159,7 @@ func (d *Desk) finish(p *pending) {
 
 // begin tells that a command is accepted and hands it on. The order matters, see the package comment.
 func (d *Desk) begin(now time.Time, p *pending) {
-	o := rack.Outcome{Command: p.cmd.ID, State: rack.StateAccepted, N: 1, At: now}
+	o := rack.Outcome{Command: p.cmd.ID, State: rack.StateAccepted, N: p.cmd.AcceptedN(), At: now}
 	d.open[p.cmd.ID] = &unfinished{cmd: p.cmd, last: o, spoke: now, since: now}
 	d.o.Publisher.Publish(o, false, nil)
 	if p.repeated {

@@ -38,6 +38,7 @@ func (d *Desk) adopt(now time.Time) {
 			Command: e.Command.ID, State: rack.StateUnknown, N: rack.RecoveredN, At: now, Text: "interrupted by a restart",
 		})
 	}
+	d.adoptWaiting(now)
 	d.o.Unacked, d.o.Unfinished = nil, nil // the journal has them
 }
 
@@ -133,7 +134,7 @@ func (d *Desk) closed(now time.Time, p *pending, err error) {
 
 // beat does what time asks for and tells when it will ask again.
 func (d *Desk) beat(now time.Time) time.Duration {
-	next := time.Hour // nothing to wait for: whatever comes wakes the desk
+	next := d.lapse(now) // an hour if nothing waits: whatever comes wakes the desk
 	for _, id := range slices.Sorted(maps.Keys(d.open)) {
 		u := d.open[id]
 		if wait := u.spoke.Add(heartbeat).Sub(now); wait > 0 {

@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"rackagent/agent/rack"
@@ -83,6 +84,9 @@ func (d *Desk) judge(now time.Time, cmd *rack.Command) *rack.Refusal {
 	case cmd.AudBoot != "" && cmd.AudBoot != d.o.Boot:
 		return refuse(rack.CodeReplay, "bound to another boot than %s", d.o.Boot)
 	}
+	if bad := breakGlass(cmd); bad != nil {
+		return bad
+	}
 	if bad := d.authorise(cmd); bad != nil {
 		return bad
 	}
@@ -101,6 +105,21 @@ func (d *Desk) judge(now time.Time, cmd *rack.Command) *rack.Refusal {
 		return bad
 	}
 	return d.inOrder(now, cmd)
+}
+
+// breakGlass holds the use of break-glass to its form: a person at the rack, a reason, and never in the place of a proof.
+func breakGlass(cmd *rack.Command) *rack.Refusal {
+	switch {
+	case !cmd.BreakGlass:
+		return nil
+	case cmd.Origin != rack.OriginLocal:
+		return refuse(rack.CodeUnsupported, "break_glass is taken on the local socket only")
+	case strings.TrimSpace(cmd.Why) == "":
+		return refuse(rack.CodeBadSchema, "break_glass needs a reason in why")
+	case cmd.Args.Force:
+		return refuse(rack.CodePrecondition, "break_glass stands in for the second person, never for the proof: not with force")
+	}
+	return nil
 }
 
 // authorise holds a command to the role of its issuer. An unsigned one over MQTT has none, and the power logic keeps

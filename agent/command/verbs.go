@@ -45,7 +45,9 @@ func (d *Desk) attempt(now time.Time, cmd rack.Command) (deed, *rack.Refusal) {
 	case rack.OpList:
 		return d.list(cmd.Args.N), nil
 	case rack.OpCancel:
-		return d.cancel(cmd.Args.ID)
+		return d.cancel(now, &cmd)
+	case rack.OpApprove:
+		return d.approve(now, cmd)
 	case rack.OpJournalAccept:
 		return d.acceptLoss(now, cmd)
 	default:
@@ -92,9 +94,16 @@ func (d *Desk) list(n int) deed {
 }
 
 // cancel stops another command before its next step. It undoes nothing.
-func (d *Desk) cancel(id string) (deed, *rack.Refusal) {
+func (d *Desk) cancel(now time.Time, cmd *rack.Command) (deed, *rack.Refusal) {
+	id := cmd.Args.ID
 	e, known, _ := d.o.Book.Get(id)
 	p := d.flight[id]
+	if bad := d.mayCancel(cmd, e, p); bad != nil {
+		return deed{}, bad
+	}
+	if s := d.seconds[id]; s != nil && !s.closing {
+		return d.withdraw(now, cmd, s), nil
+	}
 	switch {
 	case known && e.Outcome != nil:
 		return deed{}, refuse(rack.CodePrecondition, "%s has ended: %s", id, e.Outcome.State)
@@ -110,6 +119,18 @@ func (d *Desk) cancel(id string) (deed, *rack.Refusal) {
 		}
 		d.o.Runner.Cancel(id)
 	}}, nil
+}
+
+// mayCancel holds a cancel to the targets of its issuer's role: who may not touch a node may not stop what touches it.
+func (d *Desk) mayCancel(cmd *rack.Command, e rack.Entry, p *pending) *rack.Refusal {
+	target := e.Command.Target
+	if p != nil {
+		target = p.cmd.Target
+	}
+	if !cmd.Signed || target.Kind == "" {
+		return nil
+	}
+	return d.ring.covers(d.o.Layout, cmd, target)
 }
 
 // acceptLoss ends observing, on the word of a person at the rack.

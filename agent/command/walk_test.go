@@ -210,7 +210,7 @@ func (w *walk) crash(t *rapid.T) {
 	w.boards.report = nil
 	w.jobs = map[string]int{}
 	w.restart()
-	_, unfinished := w.book.found()
+	_, unfinished, _ := w.book.found()
 	again := w.open
 	w.open = nil
 	for _, d := range again {

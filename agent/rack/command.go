@@ -18,6 +18,7 @@ const (
 	OpGet           Op = "cmd.get"
 	OpList          Op = "cmd.list"
 	OpCancel        Op = "cmd.cancel"
+	OpApprove       Op = "approve"
 	OpJournalAccept Op = "journal.accept" // local socket only
 )
 
@@ -66,6 +67,7 @@ type Args struct {
 	OffS      float64 `json:"off_s,omitempty"`      // outlet.cycle: open at least this long (never below the minimum off time)
 	Force     bool    `json:"force,omitempty"`
 	Reason    string  `json:"reason,omitempty"` // journal.accept
+	Sha256    string  `json:"sha256,omitempty"` // approve: Hash of the other command, in hexadecimal
 }
 
 // If are preconditions; a command that carries one the agent cannot judge is rejected.
@@ -76,25 +78,36 @@ type If struct {
 
 // Command is a decoded command. It is stored in the journal as it is.
 type Command struct {
-	ID       string    `json:"id"`
-	Op       Op        `json:"op"`
-	Target   Target    `json:"target"`
-	Args     Args      `json:"args"`
-	Exp      time.Time `json:"exp"` // start of the first step, wall time
-	Issuer   string    `json:"iss,omitempty"`
-	Issued   time.Time `json:"iat,omitzero"`
-	Seq      int64     `json:"seq,omitempty"`
-	Aud      string    `json:"aud,omitempty"`
-	AudBoot  string    `json:"aud_boot,omitempty"`
-	If       *If       `json:"if,omitempty"`
-	Dry      bool      `json:"dry,omitempty"`
-	Why      string    `json:"why,omitempty"`
-	Origin   Origin    `json:"origin"`
-	Signed   bool      `json:"signed,omitempty"` // an identity stands behind Issuer
-	Key      string    `json:"kid,omitempty"`    // id of the key that signed
-	Role     string    `json:"role,omitempty"`   // what Issuer may do is the role's
-	Hash     Hash      `json:"hash"`
-	Received time.Time `json:"received"` // carries the monotonic clock until it is stored
+	ID      string    `json:"id"`
+	Op      Op        `json:"op"`
+	Target  Target    `json:"target"`
+	Args    Args      `json:"args"`
+	Exp     time.Time `json:"exp"` // start of the first step, wall time
+	Issuer  string    `json:"iss,omitempty"`
+	Issued  time.Time `json:"iat,omitzero"`
+	Seq     int64     `json:"seq,omitempty"`
+	Aud     string    `json:"aud,omitempty"`
+	AudBoot string    `json:"aud_boot,omitempty"`
+	If      *If       `json:"if,omitempty"`
+	Dry     bool      `json:"dry,omitempty"`
+	Why     string    `json:"why,omitempty"`
+	Origin  Origin    `json:"origin"`
+	Signed  bool      `json:"signed,omitempty"` // an identity stands behind Issuer
+	Key     string    `json:"kid,omitempty"`    // id of the key that signed
+	Role    string    `json:"role,omitempty"`   // what Issuer may do is the role's
+	// BreakGlass: a person at the rack stands in for the second one. Only over the local socket, and only with Why.
+	BreakGlass bool      `json:"break_glass,omitempty"`
+	Approval   *Approval `json:"approval,omitempty"` // of a second person, where one was needed
+	Hash       Hash      `json:"hash"`
+	Received   time.Time `json:"received"` // carries the monotonic clock until it is stored
 	// StartBy is Exp turned into the monotonic clock on receipt; never stored, never moved afterwards.
 	StartBy time.Time `json:"-"`
+}
+
+// AcceptedN is the N of the command's accepted state: the first, or the second after waiting.
+func (c *Command) AcceptedN() int {
+	if c.Approval != nil {
+		return 2
+	}
+	return 1
 }

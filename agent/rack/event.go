@@ -24,6 +24,8 @@ const (
 	EventMessageDropped EventKind = "message_refused"  // an inbound message that may not be answered
 	EventJournal        EventKind = "journal"          // full, failed, lost, accepted
 	EventRecovered      EventKind = "command_resolved" // truth learnt later about a command that ended unknown
+	EventApproved       EventKind = "approved"         // a second person approved a command
+	EventBreakGlass     EventKind = "break_glass"      // a person at the rack stood in for the second one
 	EventStarted        EventKind = "started"
 	EventStopping       EventKind = "stopping"
 	EventLink           EventKind = "link"

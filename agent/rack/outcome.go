@@ -116,6 +116,9 @@ type Outcome struct {
 	Plan *Plan `json:"plan,omitempty"`
 	// Earliest is when a command rejected for a minimum time could be taken.
 	Earliest time.Time `json:"earliest,omitzero"`
+	// Until is when a waiting command lapses, and Sha256 the hash that its approval has to name.
+	Until  time.Time `json:"until,omitzero"`
+	Sha256 string    `json:"sha256,omitempty"`
 	// Listed is the answer of cmd.list.
 	Listed []Summary `json:"listed,omitempty"`
 	// Ident is the answer of identify: board name to what the board says of itself.

@@ -90,7 +90,15 @@ type Order struct {
 
 // Approval is a second person's word on a waiting command.
 type Approval struct {
-	By     string    `json:"by"`
-	Sha256 Hash      `json:"sha256"`
-	At     time.Time `json:"at"`
+	By      string    `json:"by"`            // issuer of the approving command
+	Key     string    `json:"kid,omitempty"` // that signed it; empty: the local socket
+	Command string    `json:"id"`            // id of the approving command
+	Sha256  Hash      `json:"sha256"`        // Hash of the command that is approved
+	At      time.Time `json:"at"`
+}
+
+// ApprovedByAnother tells whether a second person has approved exactly this command.
+func (c *Command) ApprovedByAnother() bool {
+	a := c.Approval
+	return a != nil && c.Signed && c.Issuer != "" && a.By != "" && a.By != c.Issuer && a.Sha256 == c.Hash
 }

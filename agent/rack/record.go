@@ -7,6 +7,7 @@ type RecordKind string
 
 // The records. FORMAT.md beside the journal describes each.
 const (
+	RecordWaiting  RecordKind = "waiting"  // a command of two persons, before the second one has spoken
 	RecordAccepted RecordKind = "accepted" // command and plan, before anything is done
 	RecordRejected RecordKind = "rejected" // an outcome of a command that passed authorisation
 	RecordProgress RecordKind = "progress" // a fact that must survive, before the write that needs it
@@ -34,6 +35,7 @@ type Record struct {
 	Wiring   Wiring     `json:"wiring,omitempty"`
 	Serial   string     `json:"serial,omitempty"` // of the board the wiring is about
 	Reason   string     `json:"reason,omitempty"` // wiring, withdraw, observed
+	Until    time.Time  `json:"until,omitzero"`   // waiting: when it lapses
 	By       string     `json:"by,omitempty"`     // observed: who
 	// Lowers marks a record whose writes can only lower power: it may use the last reserve on a full disk.
 	Lowers bool `json:"lowers,omitempty"`
@@ -62,7 +64,9 @@ const (
 type Entry struct {
 	Command  Command
 	Plan     Plan
-	Outcome  *Outcome // nil: unfinished
+	Waiting  bool      // for a second person: neither accepted nor ended
+	Until    time.Time // when it lapses, or would have
+	Outcome  *Outcome  // nil: unfinished, or waiting
 	Progress []Progress
 	Boot     string // the boot that accepted or rejected it
 	Acked    bool   // the broker has the terminal result

@@ -30,6 +30,7 @@ var (
 	jws     = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*$`)
 	verb    = regexp.MustCompile(`^[a-z][a-z0-9_.]{0,31}$`)
 	party   = regexp.MustCompile(`^[A-Za-z0-9._@/-]+$`)
+	digest  = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	printed = regexp.MustCompile(`^[^[:cntrl:]]*$`)
 )
 
@@ -68,6 +69,8 @@ func formOf(op rack.Op) (form, bool) {
 		return form{args: []string{"id"}, needs: []string{"id"}, rackOnly: true}, true
 	case rack.OpList:
 		return form{args: []string{"n"}, rackOnly: true}, true
+	case rack.OpApprove:
+		return form{args: []string{"id", "sha256"}, needs: []string{"id", "sha256"}, rackOnly: true}, true
 	case rack.OpJournalAccept:
 		return form{args: []string{"reason"}, needs: []string{"reason"}, rackOnly: true}, true
 	}
@@ -78,13 +81,13 @@ func formOf(op rack.Op) (form, bool) {
 func Verbs() []rack.Op {
 	return []rack.Op{
 		rack.OpEnergise, rack.OpCut, rack.OpCycle, rack.OpIdentify,
-		rack.OpGet, rack.OpList, rack.OpCancel, rack.OpJournalAccept,
+		rack.OpGet, rack.OpList, rack.OpCancel, rack.OpApprove, rack.OpJournalAccept,
 	}
 }
 
 // members are the names that the envelope knows.
 func members() []string {
-	return []string{"v", "id", "op", "target", "args", "exp", "iss", "iat", "seq", "aud", "aud_boot", "if", "dry", "why"}
+	return []string{"v", "id", "op", "target", "args", "exp", "iss", "iat", "seq", "aud", "aud_boot", "if", "dry", "why", "break_glass"}
 }
 
 // DecodeCommand reads the payload of down/cmd that was received at the given moment. Members of the envelope that
@@ -153,6 +156,7 @@ func envelope(cmd *rack.Command, m map[string]any) *Refused {
 	cmd.Aud = f.text("aud", 1, maxName, party.MatchString)
 	cmd.AudBoot = f.text("aud_boot", 1, maxName, rack.ValidCommandID)
 	cmd.Dry = f.flag("dry")
+	cmd.BreakGlass = f.flag("break_glass")
 	cmd.Why = f.text("why", 0, maxWhy, printed.MatchString)
 	args, conditions := f.object("args"), f.object("if")
 	arguments(args, cmd, shape)
@@ -204,6 +208,7 @@ func arguments(f *fields, cmd *rack.Command, shape form) {
 		OffS:      f.number("off_s", 0, maxDuration),
 		Force:     f.flag("force"),
 		Reason:    f.text("reason", 1, maxWhy, printed.MatchString),
+		Sha256:    f.text("sha256", 64, 64, digest.MatchString),
 	}
 }
 

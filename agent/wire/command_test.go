@@ -306,6 +306,8 @@ func command(t *rapid.T) string {
 			args[a] = rapid.IntRange(1, MaxListed).Draw(t, a)
 		case "force":
 			args[a] = rapid.Bool().Draw(t, a)
+		case "sha256":
+			args[a] = rapid.StringMatching(`[0-9a-f]{64}`).Draw(t, a)
 		case "reason":
 			args[a] = rapid.StringMatching(`[ -~]{1,80}`).Draw(t, a)
 		default:
@@ -316,15 +318,16 @@ func command(t *rapid.T) string {
 		m["args"] = args
 	}
 	optional := map[string]func() any{
-		"iss":      func() any { return rapid.StringMatching(`[a-z][A-Za-z0-9._@-]{0,20}`).Draw(t, "iss") },
-		"iat":      func() any { return ms.Draw(t, "iat") },
-		"seq":      func() any { return rapid.Int64Range(0, maxSafe).Draw(t, "seq") },
-		"aud":      func() any { return rapid.StringMatching(`[a-z0-9-]{1,23}/[a-z0-9-]{1,23}`).Draw(t, "aud") },
-		"aud_boot": func() any { return rapid.StringMatching(`[A-Z0-9]{8,26}`).Draw(t, "aud_boot") },
-		"dry":      func() any { return rapid.Bool().Draw(t, "dry") },
-		"why":      func() any { return rapid.StringMatching(`[ -~]{0,80}`).Draw(t, "why") },
-		"if":       func() any { return map[string]any{"gen": rapid.Int64Range(0, maxSafe).Draw(t, "gen")} },
-		"x":        func() any { return []any{1.5, nil, map[string]any{"y": true}} },
+		"iss":         func() any { return rapid.StringMatching(`[a-z][A-Za-z0-9._@-]{0,20}`).Draw(t, "iss") },
+		"iat":         func() any { return ms.Draw(t, "iat") },
+		"seq":         func() any { return rapid.Int64Range(0, maxSafe).Draw(t, "seq") },
+		"aud":         func() any { return rapid.StringMatching(`[a-z0-9-]{1,23}/[a-z0-9-]{1,23}`).Draw(t, "aud") },
+		"aud_boot":    func() any { return rapid.StringMatching(`[A-Z0-9]{8,26}`).Draw(t, "aud_boot") },
+		"dry":         func() any { return rapid.Bool().Draw(t, "dry") },
+		"break_glass": func() any { return rapid.Bool().Draw(t, "break_glass") },
+		"why":         func() any { return rapid.StringMatching(`[ -~]{0,80}`).Draw(t, "why") },
+		"if":          func() any { return map[string]any{"gen": rapid.Int64Range(0, maxSafe).Draw(t, "gen")} },
+		"x":           func() any { return []any{1.5, nil, map[string]any{"y": true}} },
 	}
 	for _, key := range slices.Sorted(maps.Keys(optional)) {
 		if rapid.Bool().Draw(t, "with "+key) {

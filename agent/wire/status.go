@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"time"
-
 	"rackagent/agent/rack"
 )
 
@@ -15,9 +13,8 @@ const (
 
 // StatusHead is what a state carries on the wire and an outcome does not hold.
 type StatusHead struct {
-	Boot  string    // of the agent that speaks
-	Dup   bool      // the answer to a repeated command or to cmd.get, not news
-	Until time.Time // for waiting: when it lapses
+	Boot string // of the agent that speaks
+	Dup  bool   // the answer to a repeated command or to cmd.get, not news
 }
 
 // statusHead is the part of a state that every one of its parts repeats. code and txt are always there.
@@ -35,6 +32,7 @@ type statusHead struct {
 	Parts    int        `json:"parts"`
 	Earliest int64      `json:"earliest,omitzero"`
 	Until    int64      `json:"until,omitzero"`
+	Sha256   string     `json:"sha256,omitempty"`
 }
 
 type planHead struct {
@@ -104,7 +102,7 @@ type summaryJSON struct {
 func headOf(o rack.Outcome, h StatusHead) statusHead {
 	return statusHead{
 		V: 1, ID: o.Command, State: o.State, N: o.N, At: millis(o.At), Boot: h.Boot, Dup: h.Dup,
-		Code: o.Code, Text: cut(o.Text, maxText), Earliest: millis(o.Earliest), Until: millis(h.Until),
+		Code: o.Code, Text: cut(o.Text, maxText), Earliest: millis(o.Earliest), Until: millis(o.Until), Sha256: o.Sha256,
 	}
 }
 

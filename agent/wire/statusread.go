@@ -103,9 +103,9 @@ func (in *statusIn) status() Status {
 	s := Status{
 		Outcome: rack.Outcome{
 			Command: in.ID, State: in.State, N: in.N, Code: in.Code, Text: in.Text, At: moment(in.At),
-			Earliest: moment(in.Earliest), Ident: in.Ident,
+			Earliest: moment(in.Earliest), Until: moment(in.Until), Sha256: in.Sha256, Ident: in.Ident,
 		},
-		StatusHead: StatusHead{Boot: in.Boot, Dup: in.Dup, Until: moment(in.Until)},
+		StatusHead: StatusHead{Boot: in.Boot, Dup: in.Dup},
 		Part:       in.Part, Parts: in.Parts,
 	}
 	for _, t := range in.Targets {

@@ -82,9 +82,12 @@ func statusVectors(t *testing.T) map[string][]byte {
 		"status-min-off": statusVector(t, rack.Outcome{
 			Command: "01JD9XB9", State: rack.StateRejected, N: 1, Code: rack.CodeMinOff, Text: "off for 4 s of 30 s", At: at(1795411616120), Earliest: at(1795411642120),
 		}, boot),
-		"status-busy": statusVector(t, rack.Outcome{Command: "01JD9XBA", State: rack.StateRejected, Code: rack.CodeBusy, At: at(1795411616120)}, boot),
-		"status-waiting": statusVector(t, rack.Outcome{Command: "01JD9XBB", State: rack.StateWaiting, N: 1, Code: rack.CodeApprovalRequired, At: at(1795411616120)},
-			StatusHead{Boot: "01JD9X3M", Until: at(1795411916120)}),
+		"status-busy":    statusVector(t, rack.Outcome{Command: "01JD9XBA", State: rack.StateRejected, Code: rack.CodeBusy, At: at(1795411616120)}, boot),
+		"status-waiting": statusVector(t, rack.Outcome{Command: "01JD9XBB", State: rack.StateWaiting, N: 1, Code: rack.CodeApprovalRequired, At: at(1795411616120), Until: at(1795411916120)}, boot),
+		"status-waiting-hash": statusVector(t, rack.Outcome{
+			Command: "01JD9XBB", State: rack.StateWaiting, N: 1, Code: rack.CodeApprovalRequired, At: at(1795411616120), Until: at(1795411916120),
+			Sha256: strings.Repeat("0123456789abcdef", 4),
+		}, boot),
 		"status-list": statusVector(t, rack.Outcome{Command: "01JD9XBC", State: rack.StateSucceeded, N: 1, At: at(1795411616120), Listed: []rack.Summary{
 			{Command: "01JD9XB7", Op: rack.OpCut, Target: rack.OutletTarget(a3), State: rack.StateFailed, Code: rack.CodeWelded, Received: at(1795411616100)},
 			{Command: "01JD9XB6", Op: rack.OpIdentify, Target: rack.Target{Kind: rack.TargetRack}, State: rack.StateRunning, Received: at(1795411610100)},
@@ -234,8 +237,15 @@ func commandVectors() map[string]rack.Command {
 			c.Issuer, c.Issued, c.Seq, c.Aud, c.AudBoot = "ctl-1", at(1795411616000), 4711, "ams1/r17", "01JD9X3M"
 			c.If, c.Dry, c.Why = &rack.If{Gen: ptr(int64(18)), State: "off"}, true, "grid event 5521"
 		}),
-		"command-get":    with(func(c *rack.Command) { c.Op, c.Target, c.Args.ID = rack.OpGet, everywhere, "01JD9XB6" }),
-		"command-list":   with(func(c *rack.Command) { c.Op, c.Target, c.Args.N = rack.OpList, everywhere, 20 }),
+		"command-get":  with(func(c *rack.Command) { c.Op, c.Target, c.Args.ID = rack.OpGet, everywhere, "01JD9XB6" }),
+		"command-list": with(func(c *rack.Command) { c.Op, c.Target, c.Args.N = rack.OpList, everywhere, 20 }),
+		"command-approve": with(func(c *rack.Command) {
+			c.Op, c.Target, c.Args.ID, c.Args.Sha256 = rack.OpApprove, everywhere, "01JD9XB6", strings.Repeat("0123456789abcdef", 4)
+		}),
+		"command-break-glass": with(func(c *rack.Command) {
+			c.Op, c.Target = rack.OpCut, rack.OutletTarget(a3)
+			c.BreakGlass, c.Why = true, "broker dead, smoke in row 3"
+		}),
 		"command-cancel": with(func(c *rack.Command) { c.Op, c.Target, c.Args.ID = rack.OpCancel, everywhere, "01JD9XB6" }),
 		"command-journal-accept": with(func(c *rack.Command) {
 			c.Op, c.Target, c.Args.Reason = rack.OpJournalAccept, everywhere, "card replaced"
