@@ -12,21 +12,22 @@ type GuardError struct{ Refusal *rack.Refusal }
 func (e *GuardError) Error() string { return "firm guard: " + e.Refusal.Error() }
 
 // guard decides at the moment of the write whether an outlet may be opened (S3, S11). It judges from the newest
-// snapshot and not from the plan. No proof that a firm node is off exists yet, so every outlet of one is refused, and
-// so is an outlet whose wiring is not believed: it may feed a firm node.
-func guard(s *Snapshot, o rack.OutletID) error {
-	if r := guardCut(s, o); r != nil {
+// snapshot and not from the plan. No proof that a firm node is off exists yet: an outlet of one is opened only by force
+// that a second person approved, and one whose wiring is not believed by nothing, as it may feed any firm node.
+func guard(s *Snapshot, o rack.OutletID, by *rack.Command) error {
+	if r := guardCut(s, o, by); r != nil {
 		return &GuardError{Refusal: r}
 	}
 	return nil
 }
 
-func guardCut(s *Snapshot, o rack.OutletID) *rack.Refusal {
+// guardCut is the guard's judgement; by is the command that asks, nil for nobody's.
+func guardCut(s *Snapshot, o rack.OutletID, by *rack.Command) *rack.Refusal {
 	node, ok := s.Layout.NodeOf(o)
 	if order, locked := s.locked(o, node.Name); locked {
 		return refuse(rack.CodeMaintenanceLock, "outlet %s is under the maintenance lock of command %s", o, order.Command)
 	}
-	if ok && node.Class.Firm() {
+	if ok && node.Class.Firm() && !forced(by, node.Name, o) {
 		return &rack.Refusal{Code: rack.CodeFirmGuard, Text: fmt.Sprintf(
 			"outlet %s feeds %s, a firm node (%s): it is not opened without proof that the node is off", o, node.Name, node.Class)}
 	}
@@ -34,4 +35,16 @@ func guardCut(s *Snapshot, o rack.OutletID) *rack.Refusal {
 		return &rack.Refusal{Code: rack.CodeWiringUnproven, Text: fmt.Sprintf("outlet %s counts as firm: %s", o, why)}
 	}
 	return nil
+}
+
+// forced tells whether a command may open an outlet of a firm node without a proof: it says force, it names exactly this
+// node or this outlet, and another person has approved the very payload. A dry run is shown what it would come to.
+func forced(by *rack.Command, node string, o rack.OutletID) bool {
+	if by == nil || !by.Args.Force || !by.Signed || by.Op != rack.OpCut && by.Op != rack.OpCycle {
+		return false
+	}
+	if by.Target != rack.NodeTarget(node) && by.Target != rack.OutletTarget(o) {
+		return false
+	}
+	return by.Dry || by.ApprovedByAnother()
 }

@@ -166,7 +166,7 @@ func (l *lane) moveRelay(ctx context.Context, a Switch) (Write, error) {
 	if a.Do != rack.DoCut {
 		return r.Energise(ctx, a.Outlet.N)
 	}
-	if err := guard(l.snapshot(), a.Outlet); err != nil {
+	if err := guard(l.snapshot(), a.Outlet, a.By); err != nil {
 		return Write{}, err
 	}
 	return r.Cut(ctx, a.Outlet.N)

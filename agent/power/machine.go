@@ -153,7 +153,7 @@ func (m *Machine) nextToken() uint64 {
 // accept queues a command behind what already runs on the same nodes and outlets. One that only lowers power
 // ends every power-adding one before it on an interruptible node.
 func (m *Machine) accept(now time.Time, in Accepted) {
-	j := &job{cmd: in.Command, span: in.Plan.Deadline(), n: 1}
+	j := &job{cmd: in.Command, span: in.Plan.Deadline(), n: in.Command.AcceptedN()}
 	if in.Command.Args.DeadlineS > 0 {
 		j.deadline = now.Add(j.span)
 	}

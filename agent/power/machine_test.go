@@ -124,7 +124,7 @@ func TestGuardJudgesAnewInTheLane(t *testing.T) {
 		t.Fatal(refusal)
 	}
 	r.m.Step(r.now, Identified{PDU: "pdu-a", Ident: ident("OTHER")})
-	if err := guard(r.m.Snapshot(r.now), outlet(3)); err == nil || !strings.Contains(err.Error(), "wiring_unproven") {
+	if err := guard(r.m.Snapshot(r.now), outlet(3), nil); err == nil || !strings.Contains(err.Error(), "wiring_unproven") {
 		t.Errorf("guard: %v", err)
 	}
 	r.step(Accepted{Command: rack.Command{ID: "c1", Op: rack.OpCut, Target: rack.OutletTarget(outlet(3)), StartBy: r.now.Add(time.Minute)}, Plan: p})

@@ -70,6 +70,7 @@ type Switch struct {
 	Token  uint64
 	Do     rack.Verb
 	Outlet rack.OutletID
+	By     *rack.Command // asks for it; the guard in the lane judges its approval anew. Not to be changed
 }
 
 // TakeOver asks a lane to bring a bank under control as it stands: the whole latch, then the whole direction.

@@ -99,7 +99,7 @@ func admissible(now time.Time, s *Snapshot, c rack.Command, o rack.OutletID) *ra
 		return refuse(rack.CodePrecondition, "force is only for a firm node, %s is not one", o)
 	}
 	if c.Op != rack.OpEnergise {
-		if r := guardCut(s, o); r != nil {
+		if r := guardCut(s, o, &c); r != nil {
 			return r
 		}
 	}

@@ -291,7 +291,7 @@ func (r *rig) step(in Input) {
 // lane is the machine's lane with the real guard in it.
 func (r *rig) lane(a Switch) {
 	if a.Do == rack.DoCut {
-		if err := guard(r.m.Snapshot(r.now), a.Outlet); err != nil {
+		if err := guard(r.m.Snapshot(r.now), a.Outlet, a.By); err != nil {
 			r.after(0, func() { r.step(Switched{Token: a.Token, Err: err}) })
 			return
 		}

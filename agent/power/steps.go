@@ -159,7 +159,7 @@ func (m *Machine) write(now time.Time, t *target) {
 		m.energised[top], m.inFlight[top] = now, w.token
 		m.setStarting(w.step.On, true, time.Time{})
 	}
-	m.do(Switch{Token: w.token, Do: w.step.Do, Outlet: w.step.On})
+	m.do(Switch{Token: w.token, Do: w.step.Do, Outlet: w.step.On, By: &t.job.cmd})
 }
 
 func (m *Machine) setStarting(o rack.OutletID, starting bool, taken time.Time) {

@@ -2,7 +2,7 @@ package main
 
 // mutants are the faults that the tests must notice. Each is what a tired maintainer might do.
 func mutants() []mutant {
-	power, whole := "agent/power", "agent"
+	power, desk, whole := "agent/power", "agent/command", "agent"
 	return []mutant{
 		{
 			"read-back of the latch removed", "drivers/chip/pins.go",
@@ -46,13 +46,48 @@ func mutants() []mutant {
 		},
 		{
 			"the firm guard lets everything pass", "agent/power/guard.go",
-			"	if r := guardCut(s, o); r != nil {\n		return &GuardError{Refusal: r}\n	}\n", "	_ = guardCut\n",
+			"	if r := guardCut(s, o, by); r != nil {\n		return &GuardError{Refusal: r}\n	}\n", "	_ = guardCut\n",
 			[]string{power},
 		},
 		{
 			"planning forgets the firm class", "agent/power/guard.go",
-			"	if ok && node.Class.Firm() {\n", "	if ok && node.Class == \"\" {\n",
+			"	if ok && node.Class.Firm() && !forced(by, node.Name, o) {\n", "	if ok && node.Class == \"\" && !forced(by, node.Name, o) {\n",
 			[]string{power, whole},
+		},
+		{
+			"force needs no second person", "agent/power/guard.go",
+			"	return by.Dry || by.ApprovedByAnother()\n", "	return true\n",
+			[]string{power},
+		},
+		{
+			"force for one outlet opens every outlet", "agent/power/guard.go",
+			"	if by.Target != rack.NodeTarget(node) && by.Target != rack.OutletTarget(o) {\n", "	if by.Target.Kind == \"\" {\n",
+			[]string{power},
+		},
+		{
+			"the issuer may approve", "agent/rack/plan.go",
+			"a.By != c.Issuer && ", "",
+			[]string{power},
+		},
+		{
+			"an approval is good for any payload", "agent/rack/plan.go",
+			" && a.Sha256 == c.Hash\n", "\n",
+			[]string{power},
+		},
+		{
+			"the desk lets the issuer approve", "agent/command/approve.go",
+			"	case cmd.Issuer == s.cmd.Issuer:\n", "	case false:\n",
+			[]string{desk},
+		},
+		{
+			"the desk does not compare what is approved", "agent/command/approve.go",
+			"	case cmd.Args.Sha256 != hashText(s.cmd.Hash):\n", "	case false:\n",
+			[]string{desk},
+		},
+		{
+			"a start lets commands wait on", "agent/command/approve.go",
+			"cmd: e.Command, until: now, word", "cmd: e.Command, until: e.Until, word",
+			[]string{desk},
 		},
 		{
 			"another board's serial is accepted", "agent/power/snapshot.go",
