@@ -12,17 +12,24 @@
 //	topic        anything below down/ but down/cmd
 //	size         over 8 KiB                                   too_big
 //	retained     flagged as retained                          retained
-//	form         no JSON object, no valid id, signed          bad_schema, unsupported
-//	signature    unsigned, and commands.unsigned is off       bad_signature
+//	form         no JSON object, no valid id; no JWS of ours  bad_schema
+//	key          its kid is not configured, or revoked        unknown_key
+//	flood        over 100 signatures per second               rate_limited
+//	signature    wrong, or none and commands.unsigned is off  bad_signature
 //	----------
 //	rate         over 10 per second after a burst of 20       rate_limited *
 //	repeat       an id already known: the recorded outcome with dup:true; another payload under it   id_conflict *
 //	queue        too many commands are being recorded         busy *
 //	form         members, verb, target, arguments             bad_schema, unsupported, precondition
+//	issuer       iss is not the key's                         unknown_key
 //	audience     aud names another agent                      wrong_audience
 //	boot         aud_boot is not this boot                    replay
+//	break-glass  not on the local socket, no reason, force    unsupported, bad_schema, precondition
+//	role         verb, firm node or target is not the role's  unknown_key
 //	clock        not synchronised and no aud_boot, over MQTT  clock_unsynced
 //	time         iat over 5 s ahead, exp passed, exp too far  not_yet_valid, expired, precondition
+//	seq          not above the last one taken of the issuer   replay
+//	adding       power is added more often than the role may  rate_limited *
 //	mode         observing, and the verb moves power          observing *
 //	board        identify: the target hangs on none           unknown_target, unsupported
 //	room         too many commands are unfinished             busy *
@@ -32,6 +39,20 @@
 // The repeat stands before the checks of time: a command delivered again after its expiry has its outcome already.
 // What is marked * is no outcome. It is published with n 0, so that whatever follows under the id counts higher, and
 // the same id may be sent again. Every other rejection is on disk before it is published.
+//
+// # Who speaks
+//
+// Over MQTT it is the key that signed, on the local socket the uid that the kernel tells. Either stands for an issuer,
+// which is a person or a program, and for a role, which says what the issuer may do. The number (seq) counts per issuer,
+// not per key, and once more for each aud_boot; how far it has counted is in the journal. An unsigned command has no
+// identity whatever it says of itself: it approves nothing and moves no firm node.
+//
+// # Two persons
+//
+// force on an outlet of a firm node waits for a second person: journalled, told as waiting with the hash of its payload,
+// and for five minutes at most. approve names id and hash and comes from another issuer. The plan is made anew then. The
+// approval, its result and the accepted command are one commit. A start ends what waits: nobody measured how long it has
+// waited, and a restart must not bring anything about.
 //
 // # What is kept
 //
