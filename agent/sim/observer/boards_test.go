@@ -224,12 +224,12 @@ func TestTwoBanksRules(t *testing.T) {
 			r.accepted("c1", "cut", 15)
 			r.set24(1, 15)
 			r.end("c1", "partial", "no_load")
-		}, "of the firm node gpu-1", []string{"S3"}},
+		}, "of the firm node gpu-1", []string{"S3", "S6"}},
 		{"firm, on the second", func(r *rig) {
 			r.accepted("c1", "cut", 23)
 			r.set24(2, 23)
 			r.end("c1", "partial", "no_load")
-		}, "of the firm node gpu-2", []string{"S3"}},
+		}, "of the firm node gpu-2", []string{"S3", "S6"}},
 		{"a pair on two banks", func(r *rig) {
 			r.accepted("c1", "cut", 14)
 			r.accepted("c2", "cut", 22)
@@ -238,7 +238,7 @@ func TestTwoBanksRules(t *testing.T) {
 			time.Sleep(time.Second)
 			r.end("c1", "succeeded", "", step("cut", 14))
 			r.end("c2", "succeeded", "", step("cut", 22))
-		}, "server gpu-4 goes down: a write opened pdu-a.14", []string{"S3", "promise 3"}},
+		}, "server gpu-4 goes down: a write opened pdu-a.14", []string{"S3", "S6", "promise 3"}},
 		{"found unproven", func(r *rig) {
 			r.book.add("wiring", "pdu-a.17", 'w', "wiring", map[string]any{"outlet": "pdu-a.17", "wiring": "unproven", "reason": "pdu-a.18 fell instead"})
 			r.cut24("c1", 17)
@@ -613,8 +613,8 @@ func TestSlotsRules(t *testing.T) {
 			r.accepted("c1", "cut", 5)
 			r.slot(5, 1, 0)
 			r.end("c1", "partial", "no_load")
-		}, "of the firm node gpu-1", []string{"S3"}},
-		{"both supplies", wait(func(r *rig) { r.operate("c1", "cut", 5); r.operate("c2", "cut", 6) }), "server gpu-1 goes down: a write opened pdu-a.5", []string{"S3", "promise 3"}},
+		}, "of the firm node gpu-1", []string{"S3", "S6"}},
+		{"both supplies", wait(func(r *rig) { r.operate("c1", "cut", 5); r.operate("c2", "cut", 6) }), "server gpu-1 goes down: a write opened pdu-a.5", []string{"S3", "S6", "promise 3"}},
 		{"another board", func(r *rig) {
 			r.fault("serial=pdu-a:OTHER")
 			time.Sleep(time.Second)

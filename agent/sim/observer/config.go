@@ -14,7 +14,10 @@ import (
 // layout is the rack as the configuration and the model files describe it, in the observer's own words.
 type layout struct {
 	site, agent, client string
-	unsigned            bool
+	unsigned            bool              // commands without a signature are taken
+	keys                map[string]signer // by kid
+	users               []user
+	roles               map[string]role
 	period              time.Duration // between two samples of an outlet
 	identity            time.Duration // between two readings of a board's serial
 	stagger             time.Duration
@@ -94,10 +97,8 @@ type configYAML struct {
 	MQTT  struct {
 		ClientID string `yaml:"client_id"`
 	} `yaml:"mqtt"`
-	Commands struct {
-		Unsigned bool `yaml:"unsigned"`
-	} `yaml:"commands"`
-	Poll struct {
+	Commands commandsYAML `yaml:"commands"`
+	Poll     struct {
 		OutletS   *float64 `yaml:"outlet_period_s"`
 		IdentityS *float64 `yaml:"identity_period_s"`
 	} `yaml:"poll"`
@@ -199,7 +200,7 @@ func readLayout(config []byte, models map[string][]byte) (*layout, error) {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	l := &layout{
-		site: c.Site, agent: c.Agent, client: cmp.Or(c.MQTT.ClientID, c.Agent), unsigned: c.Commands.Unsigned,
+		site: c.Site, agent: c.Agent, client: cmp.Or(c.MQTT.ClientID, c.Agent),
 		period:   seconds(given(c.Poll.OutletS, defaultPeriodS)),
 		identity: seconds(given(c.Poll.IdentityS, defaultIdentityS)),
 		stagger:  seconds(given(c.Power.StaggerMS, defaultStaggerMS) / 1000),
@@ -209,7 +210,7 @@ func readLayout(config []byte, models map[string][]byte) (*layout, error) {
 		limit := f.RatingA * given(f.Continuous, defaultContinuous)
 		l.feeds[f.Name] = feed{f.Name, f.Parent, f.Lines, f.VoltsV, min(limit, given(f.ShareA, limit))}
 	}
-	if err := l.addPDUs(&c, models); err != nil {
+	if err := errors.Join(l.addIdentities(c.Commands), l.addPDUs(&c, models)); err != nil {
 		return nil, err
 	}
 	for _, n := range c.Nodes {

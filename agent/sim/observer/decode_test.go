@@ -101,6 +101,8 @@ func TestExampleConfiguration(t *testing.T) {
 		t.Errorf("%+v", l)
 	case l.period != time.Second || l.identity != 5*time.Minute || l.stagger != 250*time.Millisecond:
 		t.Errorf("%v %v %v", l.period, l.identity, l.stagger)
+	case l.keys["alice-2026"].issuer != "alice" || !l.keys["alice-2025"].revoked || len(l.users) != 1 || l.roles["cooling-plant"].life != time.Minute || l.roles["automation"].firm:
+		t.Errorf("%+v %+v %+v", l.keys, l.users, l.roles)
 	case l.feeds["row-4"].limitA != 25.2 || l.feeds["bank-a"].limitA != 32*0.8 || l.top("bank-a") != "row-4":
 		t.Errorf("%+v", l.feeds)
 	case o.node.name != "gpu-1" || !o.node.firm || o.node.minOff != time.Minute || !o.normallyClosed || o.bit != 0x80 || o.meter.chip != "pdu-a.meter.4":
@@ -265,6 +267,8 @@ func FuzzMessage(f *testing.F) {
 	f.Add("tele", []byte(`{"v":1,"ts":1795411615000,"d":{"pdu-a":{"p_w":[1234.5,null]}},"x":{"pdu-a.p_w.2":{"q":"stale","age_ms":14000}}}`))
 	f.Add("state", []byte(`{"v":1,"boot":"b"}`))
 	f.Add("cmd/c1", []byte(`null`))
+	f.Add("cmd/c1", []byte(letter{kid: "alice-1", members: map[string]any{"v": 1, "id": "c1", "seq": 1}}.compact()))
+	f.Add("cmd/c1", []byte(letter{kid: "alice-1", header: `{"alg":"none"}`}.compact()))
 	c := sim.Demo(1)
 	c.StateDir = f.TempDir()
 	w, err := sim.New(c)
@@ -272,7 +276,7 @@ func FuzzMessage(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { _ = w.Close() }) // it holds nothing but memory
-	r, err := newRun(Evidence{World: w, Config: []byte(rackConfig), Models: models(f)})
+	r, err := newRun(Evidence{World: w, Config: []byte(signedConfig()), Models: models(f)})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -284,7 +288,7 @@ func FuzzMessage(f *testing.F) {
 		if d := r.mail.deliveries; len(d) != 1 || len(d[0].hash) != 64 {
 			t.Fatalf("%d deliveries", len(d))
 		}
-		_ = r.flaw(r.mail.deliveries[0], &command{})
+		_ = r.flaw(r.mail.deliveries[0], &record{Command: &command{}})
 		for _, v := range append(oneResult(r), freshOnly(r)...) {
 			if v.Text == "" {
 				t.Error("a violation without words")

@@ -39,6 +39,7 @@ type delivery struct {
 	payload []byte
 	hash    string // SHA-256 of the payload, lower-case hexadecimal
 	retain  bool
+	signed  *signature // nil: it has not the form of a signed command
 	order   envelope
 	err     error // why the payload is no command
 }
@@ -50,8 +51,13 @@ type envelope struct {
 	Op     *string `json:"op"`
 	Target *string `json:"target"`
 	Exp    *int64  `json:"exp"` // ms UTC
-	Aud    string  `json:"aud"`
 	Dry    bool    `json:"dry"`
+	// What a signature gives a meaning to.
+	Iss     *string `json:"iss"`
+	Iat     *int64  `json:"iat"` // ms UTC
+	Seq     *int64  `json:"seq"`
+	Aud     *string `json:"aud"`
+	AudBoot string  `json:"aud_boot"`
 }
 
 // status is a state of a command as the agent told it.
@@ -119,13 +125,18 @@ func newMail(l *layout, entries []sim.Entry) *mail {
 func deliveryOf(e sim.Entry, msg sim.Message, topic string) *delivery {
 	sum := sha256.Sum256(msg.Payload)
 	d := &delivery{seq: e.Seq, at: e.At, topic: topic, payload: msg.Payload, hash: hex.EncodeToString(sum[:]), retain: msg.Retain}
-	d.order, d.err = readEnvelope(msg.Payload)
+	var text []byte
+	d.signed, text = readSigned(msg.Payload)
+	d.order, d.err = readEnvelope(text)
 	return d
 }
 
 // readEnvelope reads a command and tells what makes it none.
 func readEnvelope(payload []byte) (envelope, error) {
 	var o envelope
+	if _, err := memberNames(payload); err != nil {
+		return o, err
+	}
 	if err := json.Unmarshal(payload, &o); err != nil {
 		return o, fmt.Errorf("it is no JSON object: %w", err)
 	}

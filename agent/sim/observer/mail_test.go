@@ -124,13 +124,18 @@ func TestS6(t *testing.T) {
 		return func(p string) string { return strings.TrimSuffix(p, "}") + "," + member + "}" }
 	}
 	expiring := func(d time.Duration) func(string) string {
-		return with(fmt.Sprintf(`"exp":%d`, time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(d).UnixMilli()))
+		return func(p string) string {
+			head, _, _ := strings.Cut(p, `"exp":`)
+			return fmt.Sprintf(`%s"exp":%d}`, head, time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(d).UnixMilli())
+		}
 	}
 	tell(t, []tale{
 		{"as it should be", sent("down/cmd", with(`"why":"test"`)), "", nil},
 		{"malformed", sent("down/cmd", func(p string) string { return strings.Replace(p, `"v":1`, `"w":1`, 1) }), "v, id, op, target or exp is missing", []string{"S6"}},
-		{"other version", sent("down/cmd", with(`"v":2`)), "its version is 2", []string{"S6"}},
+		{"other version", sent("down/cmd", func(p string) string { return strings.Replace(p, `"v":1`, `"v":2`, 1) }), "its version is 2", []string{"S6"}},
 		{"no JSON", sent("down/cmd", func(string) string { return "cut" }), "it is no JSON object", []string{"S6"}},
+		{"a member twice", sent("down/cmd", with(`"OP":"outlet.energise"`)), "a member stands twice", []string{"S6"}},
+		{"a member twice within", sent("down/cmd", with(`"args":{"force":true,"force":false}`)), "a member stands twice", []string{"S6"}},
 		{"too big", sent("down/cmd", with(`"why":"`+strings.Repeat("x", 9000)+`"`)), "at most 8192 are allowed", []string{"S6"}},
 		{"expired", sent("down/cmd", expiring(-time.Second)), "it had expired 1.000 s before it was delivered", []string{"S6"}},
 		{"living too long", sent("down/cmd", expiring(time.Hour)), "it would live for 3600 s", []string{"S6"}},

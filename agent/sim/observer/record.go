@@ -43,6 +43,9 @@ type command struct {
 	Dry    bool      `json:"dry"`
 	Origin string    `json:"origin"`
 	Hash   string    `json:"hash"`
+	Issuer string    `json:"iss"`
+	Signed bool      `json:"signed"`
+	Key    string    `json:"kid"`
 }
 
 type plan struct {

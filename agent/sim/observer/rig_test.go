@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,6 +63,7 @@ type rig struct {
 	book   ledger
 	latch  uint16
 	sent   map[string]string // payload by command id
+	by     map[string]any    // what a record says of who signed it, by command id
 	n      map[string]int    // newest number of a command's states
 	states []State
 	leave  func() // ends the agent's session with the broker
@@ -91,7 +93,7 @@ func enact(t *testing.T, c sim.Config, model, config string, play func(*rig)) []
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &rig{t: t, w: w, begun: time.Now(), config: config, model: model, latch: runningLatch, sent: map[string]string{}, n: map[string]int{}}
+		r := &rig{t: t, w: w, begun: time.Now(), config: config, model: model, latch: runningLatch, sent: map[string]string{}, by: map[string]any{}, n: map[string]int{}}
 		r.book.boot = "boot-1"
 		r.must(w.Broker().Start(""))
 		r.leave = r.subscribe("r1")
@@ -212,12 +214,15 @@ func (r *rig) recordAccepted(id, op, target string, steps ...string) {
 		do, on, _ := strings.Cut(s, " ")
 		planned = append(planned, map[string]any{"do": do, "on": on, "proof": "watts", "limit_ms": 5000, "before_w": nil})
 	}
+	command := map[string]any{
+		"id": id, "op": op, "target": target, "exp": time.Now().Add(time.Minute), "origin": "mqtt",
+		"hash": rack.HashOf([]byte(r.sent[id])), "received": time.Now(), "args": map[string]any{},
+	}
+	if by, ok := r.by[id].(map[string]any); ok {
+		maps.Copy(command, by)
+	}
 	r.book.add("command", id, 'a', "accepted", map[string]any{
-		"id": id,
-		"command": map[string]any{
-			"id": id, "op": op, "target": target, "exp": time.Now().Add(time.Minute), "origin": "mqtt",
-			"hash": rack.HashOf([]byte(r.sent[id])), "received": time.Now(), "args": map[string]any{},
-		},
+		"id": id, "command": command,
 		"plan": map[string]any{
 			"id": id, "made": time.Now(), "deadline_ms": 40000, "targets": []any{map[string]any{"t": target, "steps": planned}},
 		},

@@ -25,8 +25,10 @@ func Rules() []Rule {
 			"reading if it was open from the start. Two closings below one top feed are the stagger apart.", notTooSoon},
 		{"S5", "Every accepted command has one terminal result, in the journal and on the broker; the number of its states never " +
 			"falls; nothing but repeats follows the result; no id is accepted twice.", oneResult},
-		{"S6", "A command is accepted only for a message that was not retained, expired, malformed, too big, unsigned where that " +
-			"is not allowed, for another agent, on another topic or under a taken id; and for what the message said.", goodMessage},
+		{"S6", "A command is accepted only for a message that was not retained, expired, malformed, too big, for another agent or life of " +
+			"it, on another topic or under a taken id, and for what the message said; unsigned only where that is allowed; else with a " +
+			"signature of a configured, unrevoked key for its own issuer, within the role, and with a number above those accepted " +
+			"before of this issuer. Over the local socket a user's role allows it. Nothing unsigned moves a firm node.", goodMessage},
 		{"S7", "Every null of a batch is named in x. A value not named there is the truth of the last 3 s within 2 % and 2 W, of an " +
 			"outlet or of a supply bank together, and is not shown once its meter was dead for 3 periods. Relays and control are as " +
 			"the registers said in these 3 s.", freshOnly},

@@ -343,7 +343,7 @@ func TestS3AndS11(t *testing.T) {
 		r.must(r.bus().Tx(r.t.Context(), 0x50, []byte{0}, make([]byte, 64)))
 	}
 	tell(t, []tale{
-		{"firm", unloaded("c1", 7), "of the firm node gpu-1", []string{"S3"}},
+		{"firm", unloaded("c1", 7), "of the firm node gpu-1", []string{"S3", "S6"}},
 		{"no node", unloaded("c1", 4), "a write opens pdu-a.4", []string{"S3"}},
 		{"not declared", unloaded("c1", 6), "the configuration does not declare it", []string{"S11"}},
 		{"declared", unloaded("c1", 5), "", nil},
@@ -435,7 +435,7 @@ func TestServersUp(t *testing.T) {
 			time.Sleep(time.Second)
 			r.end("c1", "succeeded", "", step("cut", 7))
 			r.end("c2", "succeeded", "", step("cut", 8))
-		}, "server gpu-1 goes down: a write opened pdu-a.7", []string{"S3", "promise 3"}},
+		}, "server gpu-1 goes down: a write opened pdu-a.7", []string{"S3", "S6", "promise 3"}},
 		{"named otherwise", func(r *rig) {
 			r.config = strings.NewReplacer("pdu-a.7, pdu-a.8", "pdu-a.5, pdu-a.6", "- {name: asic-5, class: asic, outlets: [pdu-a.5]",
 				"- {name: asic-5, class: asic, outlets: [pdu-a.7]", "outlets: [pdu-a.6], max_w: 100", "outlets: [pdu-a.8], wiring: declared, max_w: 3300").Replace(r.config)
