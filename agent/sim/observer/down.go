@@ -20,7 +20,7 @@ func serversUp(r *run) []Violation {
 			if c == nil || c.Closed {
 				continue
 			}
-			if w := r.openedBy(c); w != nil {
+			if w := r.openedBy(c); w != nil && (o.node == nil || r.unforced(w.seq, o) != "") {
 				out = append(out, r.report(d.At, w.seq, "server %s goes down: a write opened %s %.3f s before", d.Load, o.label(), d.At.Sub(w.at).Seconds()))
 				break
 			}

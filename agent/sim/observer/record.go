@@ -46,6 +46,19 @@ type command struct {
 	Issuer string    `json:"iss"`
 	Signed bool      `json:"signed"`
 	Key    string    `json:"kid"`
+	Args   struct {
+		ID     string `json:"id"`
+		Force  bool   `json:"force"`
+		Sha256 string `json:"sha256"`
+	} `json:"args"`
+	Approval *approval `json:"approval"`
+}
+
+// approval is a second person's word, as it stands beside the command it is about.
+type approval struct {
+	By     string `json:"by"`
+	ID     string `json:"id"` // of the approving command
+	Sha256 string `json:"sha256"`
 }
 
 type plan struct {

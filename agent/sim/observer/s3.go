@@ -2,6 +2,7 @@ package observer
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"rackagent/agent/sim"
@@ -15,10 +16,59 @@ func firmStays(r *run) []Violation {
 		case n == nil:
 			out = append(out, r.report(m.at, m.seq, "a write opens %s, of which nobody said what hangs on it", m.outlet.id))
 		case n.firm:
-			out = append(out, r.report(m.at, m.seq, "a write opens %s of the firm node %s", m.outlet.id, n.name))
+			if why := r.unforced(m.seq, m.outlet); why != "" {
+				out = append(out, r.report(m.at, m.seq, "a write opens %s of the firm node %s: %s", m.outlet.id, n.name, why))
+			}
 		}
 	}
 	return out
+}
+
+// unforced tells why a write may not open an outlet of a firm node; empty: two persons wanted it. One sent a command with
+// force for this node or this outlet, signed or over the local socket; another one, by a command that was accepted before,
+// approved the very payload.
+func (r *run) unforced(seq uint64, o *outlet) string {
+	i := slices.IndexFunc(r.writes, func(w *write) bool { return w.seq == seq })
+	if i < 0 || r.reasons[i].entry == nil || len(r.reasons[i].entry.accepted) == 0 {
+		return "no command asks for it"
+	}
+	a := r.reasons[i].entry.accepted[0]
+	c := a.Command
+	switch {
+	case c == nil || !c.Args.Force:
+		return "its command does not say force"
+	case c.Op != "outlet.cut" && c.Op != "outlet.cycle" || c.Target != "node/"+o.node.name && c.Target != "outlet/"+o.id.String():
+		return fmt.Sprintf("its command is %s of %s", c.Op, c.Target)
+	case !c.Signed || c.Issuer == "":
+		return "nobody is known to have sent its command"
+	case c.Approval == nil:
+		return "nobody approved its command"
+	case c.Approval.By == "" || c.Approval.By == c.Issuer:
+		return "its issuer approved it"
+	case c.Approval.Sha256 != c.Hash:
+		return "the approval is of another payload"
+	}
+	return r.unapproved(a)
+}
+
+// unapproved tells why there is no second person behind an approval; empty: there is.
+func (r *run) unapproved(a *record) string {
+	c := a.Command
+	e := r.book.byID[c.Approval.ID]
+	if e == nil || len(e.accepted) == 0 || e.accepted[0].Command == nil {
+		return fmt.Sprintf("no command %s is in the journal that could have approved it", c.Approval.ID)
+	}
+	second := e.accepted[0]
+	s := second.Command
+	switch {
+	case s.Op != "approve" || s.Args.ID != a.ID || s.Args.Sha256 != c.Hash:
+		return fmt.Sprintf("command %s does not approve it", c.Approval.ID)
+	case !s.Signed || s.Issuer != c.Approval.By:
+		return fmt.Sprintf("command %s is not of %s", c.Approval.ID, c.Approval.By)
+	case second.At.After(a.At):
+		return fmt.Sprintf("command %s came later", c.Approval.ID)
+	}
+	return ""
 }
 
 // wiringKnown reports writes that open an outlet of which it is not known what it feeds.

@@ -30,6 +30,7 @@ func signedConfig() string {
 	}
 	commands := "commands:\n  keys:\n" + key("alice-1", "alice", "operator", "") + key("alice-2", "alice", "operator", "") +
 		key("alice-0", "alice", "operator", ", revoked: true") + key("bob-1", "bob", "automation", "") + key("wall-1", "wall", "read-only", "") +
+		key("carol-1", "carol", "approver", "") +
 		key("cell-1", "cell", "cell", "") +
 		"  users: [{uid: 1000, issuer: alice, role: operator}, {uid: 1001, issuer: wall, role: read-only}]\n" +
 		"  roles: [{name: cell, verbs: [outlet.cut], targets: [node/asic-1], life_s: 60}]\n"
