@@ -68,6 +68,9 @@ func (d *draft) admit(items []item) (already []bool, err error) {
 		if !ok {
 			s = d.standing(it.id)
 		}
+		if s.waiting && !s.known() && d.waits(it.id, items[:i]) != it.hash && (it.kind == rack.RecordAccepted || it.kind == rack.RecordRejected) {
+			return nil, ErrOtherCommand
+		}
 		s, err = s.after(it.kind)
 		if already[i] = errors.Is(err, errAlready); err != nil && !already[i] {
 			return nil, err
@@ -75,6 +78,22 @@ func (d *draft) admit(items []item) (already []bool, err error) {
 		standings[it.id] = s
 	}
 	return already, nil
+}
+
+// waits gives the hash of the command that waits under an id: in this set, or on disk. One that cannot be read any more
+// gives none, and nothing but its end (endDamaged) follows it.
+func (d *draft) waits(id string, set []item) rack.Hash {
+	for _, it := range set {
+		if it.id == id && it.kind == rack.RecordWaiting {
+			return it.hash
+		}
+	}
+	for _, p := range partsOf(d.tx, id) {
+		if p.kind == rack.RecordWaiting && p.rec.Command != nil {
+			return p.rec.Command.Hash
+		}
+	}
+	return rack.Hash{}
 }
 
 // standing reads a command's keys, those of this transaction included.
@@ -114,7 +133,7 @@ func (d *draft) put(it item) error {
 	d.tally.add(bucket, key)
 	d.written = append(d.written, it)
 	switch it.kind {
-	case rack.RecordAccepted, rack.RecordRejected:
+	case rack.RecordWaiting, rack.RecordAccepted, rack.RecordRejected:
 		d.born++
 	case rack.RecordObserved:
 		return d.accept()
@@ -150,9 +169,16 @@ func (d *draft) pruneLimit() int {
 	return 8 + 2*d.born
 }
 
-func (d *draft) prune(ids []string) {
+// prune deletes entries whole. How far their issuers had counted outlives them.
+func (d *draft) prune(ids []string, kept marks) {
 	for _, id := range ids {
 		d.err = errors.Join(d.err, d.remove(bucketCommand, id))
+	}
+	if len(ids) > 0 && len(kept) > 0 {
+		if d.tx.Bucket([]byte(bucketMeta)).Get([]byte(keySeqs)) == nil {
+			d.tally.add(bucketMeta, []byte(keySeqs))
+		}
+		d.err = errors.Join(d.err, putMeta(d.tx, keySeqs, kept.list()))
 	}
 	d.pruned = ids
 }

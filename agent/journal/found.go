@@ -18,10 +18,17 @@ type Found struct {
 	Aside     string // name of the file set aside, in Opts.Dir; empty: none
 
 	Unfinished []rack.Entry   // accepted, without a terminal result; never continued. Oldest first
+	Waiting    []rack.Entry   // for a second person's approval. Oldest first
 	Unacked    []rack.Outcome // terminal results and rejections that the broker has not acknowledged. Oldest first
 	Orders     []rack.Order   // in force
 	Withdrawn  []rack.Record  // outlets withdrawn from switching: kind withdraw, with Outlet and Reason
 	Wiring     []rack.Record  // newest of each outlet: kind wiring, with Outlet, Wiring, Serial and Reason
+
+	// Seqs is how far each issuer of signed commands had counted.
+	Seqs map[rack.SeqOf]int64
+
+	Migrated bool // the journal was of an older schema; the old file is kept beside it (FORMAT.md)
+	Newer    bool // a later program wrote the journal: it is left alone, nothing is recorded, no command is taken
 
 	// Damaged names the records that could not be read. What depends on them is already in the fields above in
 	// the reading that allows less: a command ended unknown, an outlet withdrawn, a wiring unproven, a curtail,
@@ -33,13 +40,17 @@ type Found struct {
 }
 
 func (c *contents) found() Found {
-	f := Found{Orders: c.orders, Withdrawn: c.withdrawn, Wiring: c.wiring, Damaged: c.damaged, Last: c.last}
+	f := Found{Seqs: c.marks().highest(), Orders: c.orders, Withdrawn: c.withdrawn, Wiring: c.wiring, Damaged: c.damaged, Last: c.last}
 	if c.observing != nil {
 		f.Observing, f.Reason, f.Aside = true, c.observing.Reason, c.observing.Aside
 	}
 	for _, l := range c.entries {
 		f.Damaged = append(f.Damaged, damages(l.err)...)
 		switch {
+		case l.standing.waiting && !l.standing.known():
+			if l.err == nil {
+				f.Waiting = append(f.Waiting, l.entry)
+			}
 		case !l.standing.closed():
 			if l.err == nil {
 				f.Unfinished = append(f.Unfinished, l.entry)

@@ -32,10 +32,11 @@ func (x *index) add(a *age) {
 func (x *index) take(written []item) {
 	for _, it := range written {
 		switch it.kind {
-		case rack.RecordAccepted:
-			x.add(&age{id: it.id, exp: it.exp})
-		case rack.RecordRejected:
-			x.add(&age{id: it.id, exp: it.exp, closed: true})
+		case rack.RecordWaiting, rack.RecordAccepted, rack.RecordRejected:
+			if x.byID[it.id] == nil {
+				x.add(&age{id: it.id, exp: it.exp})
+			}
+			x.byID[it.id].closed = it.kind == rack.RecordRejected
 		case rack.RecordEnded:
 			x.byID[it.id].closed = true
 		case rack.RecordAcked:

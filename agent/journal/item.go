@@ -16,6 +16,8 @@ type item struct {
 	exp        time.Time
 	spare      bool // may use the last reserve
 	movesPower bool
+	hash       rack.Hash // of the command's payload: what waited and what follows it are one command
+	mark       mark
 	value      []byte
 	seq        uint64 // given on writing
 }
@@ -40,7 +42,7 @@ func (j *Journal) prepare(r rack.Record) (item, error) {
 	}
 	it := item{kind: r.Kind, subject: subjectOf(&r), id: r.ID, spare: spare(&r), value: value}
 	if r.Command != nil {
-		it.exp = r.Command.Exp
+		it.exp, it.hash, it.mark = r.Command.Exp, r.Command.Hash, markOf(r.Command)
 		it.movesPower = r.Kind == rack.RecordAccepted && r.Command.Op.MovesPower() && !r.Command.Dry
 	}
 	return it, nil
@@ -65,6 +67,13 @@ func wellFormed(r *rack.Record) error {
 		return bad("plan of %q", r.Plan.Command)
 	}
 	switch r.Kind {
+	case rack.RecordWaiting:
+		if r.Command == nil || r.Until.IsZero() {
+			return bad("the command or the moment it lapses is missing")
+		}
+		if r.Lowers && r.Command.Op.AddsPower() {
+			return bad("%s does not only lower power", r.Command.Op)
+		}
 	case rack.RecordAccepted:
 		return acceptable(r, bad)
 	case rack.RecordRejected:

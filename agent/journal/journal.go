@@ -95,6 +95,7 @@ type Journal struct {
 	// The rest belongs to the writer.
 	tally       tally
 	index       index
+	marks       marks     // how far issuers have counted
 	lastReserve time.Time // last attempt to set the reserve aside again
 }
 

@@ -23,6 +23,7 @@ const (
 	keyIdentity  = "identity"
 	keyObserving = "observing"
 	keyTally     = "tally"
+	keySeqs      = "seqs" // schema 2
 )
 
 // recordBuckets lists the buckets that hold records.
@@ -36,6 +37,8 @@ const observedSubject = "journal"
 // kindOf is the kind that a key's last byte stands for; empty: none.
 func kindOf(letter byte) rack.RecordKind {
 	switch letter {
+	case 'v':
+		return rack.RecordWaiting
 	case 'a':
 		return rack.RecordAccepted
 	case 'r':
@@ -64,6 +67,8 @@ func kindOf(letter byte) rack.RecordKind {
 // place gives the bucket of a kind and the letter that stands for it in keys; ok is false for no kind of ours.
 func place(k rack.RecordKind) (bucket string, letter byte, ok bool) {
 	switch k {
+	case rack.RecordWaiting:
+		return bucketCommand, 'v', true
 	case rack.RecordAccepted:
 		return bucketCommand, 'a', true
 	case rack.RecordRejected:

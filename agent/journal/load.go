@@ -23,7 +23,8 @@ type contents struct {
 	identity  identity
 	observing *observation
 	tally     tally
-	entries   []loaded // in order of receipt
+	seqs      []markJSON // of entries that are pruned
+	entries   []loaded   // in order of receipt
 	orders    []rack.Order
 	withdrawn []rack.Record
 	wiring    []rack.Record
@@ -103,6 +104,11 @@ func (c *contents) loadMeta(tx *bbolt.Tx) error {
 	if b.Get([]byte(keyObserving)) != nil {
 		c.observing = &observation{}
 		if err := metaValue(b, keyObserving, c.observing); err != nil {
+			return err
+		}
+	}
+	if b.Get([]byte(keySeqs)) != nil {
+		if err := metaValue(b, keySeqs, &c.seqs); err != nil {
 			return err
 		}
 	}

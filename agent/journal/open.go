@@ -12,9 +12,10 @@ import (
 
 // Open opens the journal of the state directory, or starts a new one, and tells what it found.
 //
-// An error means that the agent must not run with this directory: ErrOpts, ErrInUse, ErrForeign, ErrNewer. A
-// disk that fails is no error: the journal then is in the state DiskFailed, and Found says Observing, unless the
-// journal could be opened for reading.
+// An error means that the agent must not run with this directory: ErrOpts, ErrInUse, ErrForeign. A disk that fails is no
+// error: the journal then is in the state DiskFailed, and Found says Observing, unless the journal could be opened for
+// reading. State that a later version of the program wrote (ErrNewer) is none either: it is left as it is, nothing is
+// recorded, and Found says Observing and Newer. A journal of an older schema is brought forward, see migrate.
 //
 //	marker   journal.db    then
 //	absent   absent        first start
@@ -36,8 +37,11 @@ func Open(o Opts) (*Journal, Found, error) {
 	found, err := j.start()
 	switch {
 	case err == nil:
-	case errors.Is(err, ErrInUse), errors.Is(err, ErrForeign), errors.Is(err, ErrNewer):
+	case errors.Is(err, ErrInUse), errors.Is(err, ErrForeign):
 		return nil, Found{}, errors.Join(err, j.Close())
+	case errors.Is(err, ErrNewer):
+		found = Found{Observing: true, Newer: true, Reason: err.Error()}
+		j.fail("a later program wrote the journal", err)
 	default:
 		found.Observing = true
 		found.Reason = cmp.Or(found.Reason, err.Error())
@@ -68,9 +72,13 @@ func (j *Journal) start() (Found, error) {
 	}
 	c, err := j.openDB()
 	var found Found
+	if err == nil && c.identity.Schema < schema {
+		found.Migrated = true
+		c, err = j.migrate(c)
+	}
 	switch {
 	case err == nil:
-		found.First = !mark.present && c.tally.Seq == 0 && c.observing == nil
+		found.First = !mark.present && c.tally.Seq == 0 && c.observing == nil && !found.Migrated
 	case errors.Is(err, fs.ErrNotExist) && !mark.present:
 		found.First = true
 		c, err = j.create(nil)
@@ -93,15 +101,15 @@ func lossReason(err error) string {
 
 // settleIn brings the directory in order around a journal that is open, and fills in what was found.
 func (j *Journal) settleIn(c *contents, found Found, mark marker) (Found, error) {
-	j.tally, j.index = c.tally, c.index(j.o.Now())
+	j.tally, j.index, j.marks = c.tally, c.index(j.o.Now()), c.marks()
 	j.observing.Store(c.observing != nil)
 	c, err := j.endDamaged(c)
 	full := c.found()
-	full.First, full.Lost = found.First, found.Lost
+	full.First, full.Lost, full.Migrated = found.First, found.Lost, found.Migrated
 	if err != nil || j.State().Disk == DiskFailed {
 		return full, err
 	}
-	if !mark.readable {
+	if !mark.readable || mark.identity.Schema != c.identity.Schema {
 		if err := writeMarker(j.o.Dir, c.identity); err != nil {
 			return full, err
 		}
@@ -125,7 +133,12 @@ func (j *Journal) endDamaged(c *contents) (*contents, error) {
 		}
 		outcome := damagedOutcome(l.entry.Command.ID)
 		outcome.At = j.o.Now().UTC().Round(0)
-		s, err := j.submission([]rack.Record{{Kind: rack.RecordEnded, ID: outcome.Command, Outcome: outcome}})
+		end := rack.Record{Kind: rack.RecordEnded, ID: outcome.Command, Outcome: outcome}
+		if l.standing.waiting && !l.standing.known() { // it was never accepted: it waits no longer
+			outcome.State, outcome.Code = rack.StateExpired, rack.CodeExpired
+			end.Kind, end.Command = rack.RecordRejected, &rack.Command{ID: outcome.Command, Target: rack.Target{Kind: rack.TargetRack}}
+		}
+		s, err := j.submission([]rack.Record{end})
 		if err != nil {
 			return c, err
 		}

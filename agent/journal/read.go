@@ -83,11 +83,14 @@ func newest(tx *bbolt.Tx, n int) []string {
 		seq uint64
 	}
 	var all []first
+	seen := ""
 	c := tx.Bucket([]byte(bucketCommand)).Cursor()
 	for k, _ := c.First(); k != nil; k, _ = c.Next() {
 		id, seq, kind, ok := splitKey(k)
-		if ok && (kind == rack.RecordAccepted || kind == rack.RecordRejected) {
+		opens := kind == rack.RecordWaiting || kind == rack.RecordAccepted || kind == rack.RecordRejected
+		if ok && opens && id != seen { // keys of one id stand in order of their numbers
 			all = append(all, first{id, seq})
+			seen = id
 		}
 	}
 	slices.SortFunc(all, func(a, b first) int { return cmp.Compare(b.seq, a.seq) })

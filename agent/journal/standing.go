@@ -9,7 +9,7 @@ import (
 
 // standing is how far one command has come, as its keys tell it.
 type standing struct {
-	accepted, rejected, ended, acked bool
+	waiting, accepted, rejected, ended, acked bool
 }
 
 func (s standing) known() bool { return s.accepted || s.rejected }
@@ -29,12 +29,19 @@ var ErrSecondEnd = errors.New("journal: command has its terminal result already"
 // ErrNotEnded refuses the acknowledgement of a terminal result that is not there.
 var ErrNotEnded = errors.New("journal: command has no terminal result yet")
 
+// ErrOtherCommand refuses to accept or reject, under the id of a command that waits, another one.
+var ErrOtherCommand = errors.New("journal: another command waits under this id")
+
 // errAlready marks a repeated acknowledgement: harmless, and not worth a write.
 var errAlready = errors.New("journal: acknowledged already")
 
 // after gives the standing once a record of this kind is added, or why it may not be (S5).
 func (s standing) after(k rack.RecordKind) (standing, error) {
 	switch k {
+	case rack.RecordWaiting:
+		if s.waiting || s.known() {
+			return s, ErrKnown
+		}
 	case rack.RecordAccepted, rack.RecordRejected:
 		if s.known() {
 			return s, ErrKnown
@@ -63,6 +70,8 @@ func (s standing) after(k rack.RecordKind) (standing, error) {
 // with adds a record without asking.
 func (s standing) with(k rack.RecordKind) standing {
 	switch k {
+	case rack.RecordWaiting:
+		s.waiting = true
 	case rack.RecordAccepted:
 		s.accepted = true
 	case rack.RecordRejected:
@@ -139,8 +148,13 @@ func assemble(id string, parts []part) (rack.Entry, standing, error) {
 
 func add(e *rack.Entry, r *rack.Record) {
 	switch r.Kind {
+	case rack.RecordWaiting:
+		e.Boot, e.Waiting, e.Until = r.Boot, true, r.Until
+		if r.Command != nil {
+			e.Command = *r.Command
+		}
 	case rack.RecordAccepted, rack.RecordRejected:
-		e.Boot = r.Boot
+		e.Boot, e.Waiting = r.Boot, false
 		if r.Command != nil {
 			e.Command = *r.Command
 		}

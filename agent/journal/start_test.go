@@ -295,7 +295,7 @@ type refusal struct {
 }
 
 func refusals(t *testing.T) []refusal {
-	newer := []byte(`{"schema":2,"site":"ams1","agent":"r17","created":"2026-01-02T03:04:05Z"}`)
+	newer := []byte(`{"schema":3,"site":"ams1","agent":"r17","created":"2026-01-02T03:04:05Z"}`)
 	return []refusal{
 		{"another agent", func(string) {}, func(o *Opts) { o.Agent = "r18" }, ErrForeign, []string{`"r17"`, `"r18"`, "configuration"}},
 		{"another site", func(string) {}, func(o *Opts) { o.Site = "osl" }, ErrForeign, []string{`"ams1"`, `"osl"`}},
@@ -309,17 +309,17 @@ func refusals(t *testing.T) []refusal {
 		},
 		{"another agent's journal, no marker", func(dir string) { remove(t, dir, fileMarker) }, func(o *Opts) { o.Agent = "r18" }, ErrForeign, nil},
 		{"another agent's marker, no journal", func(dir string) { remove(t, dir, fileJournal) }, func(o *Opts) { o.Agent = "r18" }, ErrForeign, nil},
-		{"a later marker", func(dir string) { put(t, dir, fileMarker, newer) }, nil, ErrNewer, []string{"schema 2"}},
+		{"a later marker", func(dir string) { put(t, dir, fileMarker, newer) }, nil, ErrNewer, []string{"schema 3"}},
 		{"a later marker, no journal", func(dir string) { put(t, dir, fileMarker, newer); remove(t, dir, fileJournal) }, nil, ErrNewer, nil},
 		{"a later journal", func(dir string) {
 			edit(t, dir, func(tx *bbolt.Tx) error {
-				return putMeta(tx, keyIdentity, identity{Schema: 2, Site: "ams1", Agent: "r17", Created: t0})
+				return putMeta(tx, keyIdentity, identity{Schema: 3, Site: "ams1", Agent: "r17", Created: t0})
 			})
-		}, nil, ErrNewer, []string{"schema 2"}},
+		}, nil, ErrNewer, []string{"schema 3"}},
 		{"a later journal with other buckets", func(dir string) {
 			edit(t, dir, func(tx *bbolt.Tx) error {
 				return errors.Join(tx.DeleteBucket([]byte(bucketCommand)),
-					putMeta(tx, keyIdentity, identity{Schema: 2, Site: "ams1", Agent: "r17", Created: t0}))
+					putMeta(tx, keyIdentity, identity{Schema: 3, Site: "ams1", Agent: "r17", Created: t0}))
 			})
 		}, nil, ErrNewer, nil},
 		{"a later value", func(dir string) {
@@ -338,9 +338,46 @@ func refusals(t *testing.T) []refusal {
 	}
 }
 
-// TestRefusals: state of another agent or a later version stops the start and is left byte for byte.
+// TestNewer: state of a later version is left byte for byte; the agent runs on nothing, records nothing, and says so.
+func TestNewer(t *testing.T) {
+	for _, c := range refusals(t) {
+		if !errors.Is(c.want, ErrNewer) {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			dir := copyDir(t, filled(t))
+			c.spoil(dir)
+			before := filesOf(t, dir)
+			j, f := open(t, optsAt(dir))
+			if !f.Newer || !f.Observing || !j.Observing() || f.First || f.Lost || f.Migrated || j.State().Disk != DiskFailed {
+				t.Errorf("%s, %+v", text(f), j.State())
+			}
+			for _, w := range append(c.words, "install the later version again") {
+				if !strings.Contains(f.Reason, w) && !strings.Contains(w, "install") {
+					t.Errorf("%q does not say %s", f.Reason, w)
+				}
+			}
+			stop := run(t, j)
+			for _, r := range []rack.Record{accepted("c-new", rack.OpCut), accepted("c-list", rack.OpList), observed()} {
+				wantErr(t, string(r.Kind), keep(j, r), ErrNewer)
+			}
+			if _, known, err := j.Get("c-done"); known || !errors.Is(err, ErrNewer) {
+				t.Errorf("known %v, %v", known, err)
+			}
+			stop()
+			if after := filesOf(t, dir); text(after) != text(before) {
+				t.Error("the directory was changed")
+			}
+		})
+	}
+}
+
+// TestRefusals: state of another agent stops the start and is left byte for byte.
 func TestRefusals(t *testing.T) {
 	for _, c := range refusals(t) {
+		if errors.Is(c.want, ErrNewer) {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
 			dir := copyDir(t, filled(t))
 			c.spoil(dir)
@@ -512,7 +549,7 @@ func TestMarkerIsPlainJSON(t *testing.T) {
 	if err := json.Unmarshal(get(t, dir, fileMarker), &m); err != nil {
 		t.Fatal(err)
 	}
-	if len(m) != 4 || m["schema"] != 1.0 || m["site"] != "ams1" || m["agent"] != "r17" || m["created"] != "2026-01-02T03:04:05.6Z" {
+	if len(m) != 4 || m["schema"] != 2.0 || m["site"] != "ams1" || m["agent"] != "r17" || m["created"] != "2026-01-02T03:04:05.6Z" {
 		t.Errorf("%v", m)
 	}
 }

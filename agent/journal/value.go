@@ -13,7 +13,7 @@ import (
 // schema is the version of the whole layout, in the identity and in the site marker; valueVersion that of one
 // value. Both are raised together with a change that an older reader would misread.
 const (
-	schema       = 1
+	schema       = 2
 	valueVersion = 1
 )
 

@@ -128,8 +128,34 @@ func frozen() map[string]rack.Record {
 
 // TestVectors decodes each frozen value, compares it with what it is meant to say, and encodes it to the same bytes.
 func TestVectors(t *testing.T) {
-	records := frozen()
-	files, err := filepath.Glob("testdata/v1/*.hex")
+	t.Run("v1", func(t *testing.T) { vectorsOf(t, "testdata/v1/*.hex", frozen()) })
+	t.Run("v2", func(t *testing.T) { vectorsOf(t, "testdata/v2/*.hex", frozen2()) })
+}
+
+// frozen2 are the records that came with schema 2.
+func frozen2() map[string]rack.Record {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678_900_000, time.UTC)
+	before := 1400.0
+	command := rack.Command{
+		ID: "01JD9XC1", Op: rack.OpCut, Target: rack.NodeTarget("gpu-1"), Args: rack.Args{Force: true}, Exp: at.Add(time.Minute),
+		Issuer: "alice", Issued: at.Add(-time.Second), Seq: 4712, Aud: "ams1/r17", Why: "smoke", Origin: rack.OriginMQTT, Signed: true,
+		Key: "alice-2026", Role: "operator", Hash: rack.HashOf([]byte("payload")), Received: at,
+	}
+	approved := command
+	approved.Approval = &rack.Approval{By: "carol", Key: "carol-2026", Command: "01JD9XC2", Sha256: command.Hash, At: at.Add(25 * time.Second)}
+	plan := rack.Plan{Command: command.ID, Made: at.Add(25 * time.Second), DeadlineMS: 10_000, Targets: []rack.TargetPlan{{
+		Target: command.Target, Node: "gpu-1", Steps: []rack.Step{
+			{Do: rack.DoCut, On: rack.OutletID{PDU: "pdu-a", N: 7}, Proof: "two samples below 28 W", LimitMS: 10_000, BeforeW: &before},
+		},
+	}}}
+	return map[string]rack.Record{
+		"waiting":  {Kind: rack.RecordWaiting, At: at, Boot: "boot-1", ID: command.ID, Command: &command, Until: command.Exp, Lowers: true},
+		"approved": {Kind: rack.RecordAccepted, At: at, Boot: "boot-1", ID: command.ID, Command: &approved, Plan: &plan, Lowers: true},
+	}
+}
+
+func vectorsOf(t *testing.T, glob string, records map[string]rack.Record) {
+	files, err := filepath.Glob(glob)
 	if err != nil || len(files) != len(records) {
 		t.Fatalf("%d files for %d records, %v", len(files), len(records), err)
 	}
@@ -293,7 +319,7 @@ func TestKeys(t *testing.T) {
 
 // FuzzDecode: no input makes decode panic, and what it takes survives being written again.
 func FuzzDecode(f *testing.F) {
-	files, _ := filepath.Glob("testdata/v1/*.hex")
+	files, _ := filepath.Glob("testdata/v[12]/*.hex")
 	for _, path := range files {
 		f.Add(readVector(f, path).value)
 	}

@@ -93,7 +93,7 @@ func (j *Journal) transact(todo []*submission) (*draft, []error, error) {
 					verdicts[i] = d.submit(s.items)
 				}
 				if j.State().Disk == DiskOK {
-					d.prune(j.index.stale(j.o.Now(), j.o.Keep, j.o.KeepFor, d.pruneLimit()))
+					d.prune(j.index.stale(j.o.Now(), j.o.Keep, j.o.KeepFor, d.pruneLimit()), j.marks.bounded(j.o.Boot))
 				}
 				return d.finish()
 			})
@@ -142,6 +142,7 @@ func (j *Journal) adopt(d *draft) {
 	}
 	j.tally = d.tally
 	j.observing.Store(d.observing)
+	j.marks.take(d.written)
 	j.index.take(d.written)
 	j.index.drop(d.pruned)
 }
