@@ -173,7 +173,7 @@ func (a *Agent) deskOpts(found journal.Found, ids command.Identities) command.Op
 		Layout: a.inv.Layout, Boot: a.boot, Unsigned: a.conf.Commands.Unsigned, Identities: ids,
 		Synced: func() bool { return a.world.Clock().OK }, Birth: a.newestBirth, Observing: a.journal.Observing, RefusalOf: refusalOf,
 		Planner: a.loop, Runner: a.loop, Book: a.journal, Publisher: a.out, Identifier: identifier{a},
-		Event: a.out.event, Unacked: found.Unacked, Unfinished: found.Unfinished,
+		Event: a.out.event, Unacked: found.Unacked, Unfinished: found.Unfinished, Waiting: found.Waiting, Seqs: found.Seqs,
 	}
 }
 
@@ -286,7 +286,15 @@ func (a *Agent) announce(found journal.Found) {
 		text = "first start: there is no history; " + text
 	}
 	a.out.event(rack.Event{Kind: rack.EventStarted, Severity: rack.Info, At: now, Reason: a.build.Version, Text: text})
-	if found.Lost || found.Observing {
+	if found.Migrated {
+		a.out.event(rack.Event{Kind: rack.EventJournal, Severity: rack.Info, At: now, Reason: "migrated", Text: "the journal was of an older schema and is brought forward; the old file is kept beside it"})
+	}
+	switch {
+	case found.Newer:
+		text := "a later program wrote the journal: the agent observes, records nothing and switches nothing; install the later program again"
+		a.out.event(rack.Event{Kind: rack.EventJournal, Severity: rack.Critical, At: now, Reason: found.Reason, Text: text})
+		a.out.alarm(rack.Alarm{Key: "observing", Since: now, Severity: rack.Critical, Text: text})
+	case found.Lost || found.Observing:
 		a.out.event(rack.Event{
 			Kind: rack.EventJournal, Severity: rack.Critical, At: now, Reason: found.Reason,
 			Text: "the journal was lost: the agent observes and switches nothing until a person accepts it (journal.accept)",

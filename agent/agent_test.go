@@ -1,12 +1,16 @@
 package agent_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -288,6 +292,44 @@ func TestALostJournalOnlyObserves(t *testing.T) {
 		if w := r.relayWrites(); len(w) != 0 {
 			t.Errorf("writes to the relays: %v", w)
 		}
+		r.close()
+	})
+}
+
+// TestAJournalOfALaterProgramIsLeftAlone: the agent watches, says so, and takes nothing, a person's acceptance included:
+// there is nothing to accept, the later program has to come back.
+func TestAJournalOfALaterProgramIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.start()
+		r.stop()
+		marker := filepath.Join(r.dir, "site")
+		if err := os.WriteFile(marker, []byte(`{"schema":3,"site":"test","agent":"r1","created":"2026-01-02T03:04:05Z"}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before, err := os.ReadFile(filepath.Join(r.dir, "journal.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.start()
+		for _, op := range []string{"outlet.cut", "outlet.energise", "outlet.cycle"} {
+			r.send(op[7:], op, "outlet/pdu-a.3")
+			r.expect(op[7:], rack.StateRejected, rack.CodeObserving)
+		}
+		if s := r.agent.Status(); !s.Observing || !slices.ContainsFunc(s.Alarms, func(a rack.Alarm) bool {
+			return a.Key == "observing" && strings.Contains(a.Text, "later program")
+		}) {
+			t.Errorf("%+v", s.Alarms)
+		}
+		r.stop()
+		after, err := os.ReadFile(filepath.Join(r.dir, "journal.db"))
+		if err != nil || !bytes.Equal(before, after) || len(r.relayWrites()) != 0 {
+			t.Errorf("the journal was changed, or a relay written: %v, %v", err, r.relayWrites())
+		}
+		if err := os.Remove(marker); err != nil { // the judge reads the journal as the present program's
+			t.Fatal(err)
+		}
+		r.start()
 		r.close()
 	})
 }

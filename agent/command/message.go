@@ -91,7 +91,11 @@ func (d *Desk) repeat(now time.Time, cmd rack.Command, ack func()) bool {
 	case !known && err == nil:
 		return false
 	case !known:
-		d.turnAway(now, cmd, ack, refuse(rack.CodeJournalFull, "the journal cannot tell whether this id is a repeat"))
+		code := rack.CodeJournalFull
+		if d.o.Observing() {
+			code = rack.CodeObserving
+		}
+		d.turnAway(now, cmd, ack, refuse(code, "the journal cannot tell whether this id is a repeat: %v", err))
 	case e.Command.Hash != cmd.Hash:
 		d.conflict(now, cmd, ack)
 	default:

@@ -130,7 +130,7 @@ func (d *Desk) unrecorded(now time.Time, p *pending, err error) {
 	if code == rack.CodeNone {
 		code = rack.CodeJournalFull
 	}
-	text := "the journal did not take the command"
+	text := "the journal did not take the command: " + err.Error()
 	if o := p.outcome; o != nil && o.State == rack.StateRejected {
 		text = "the journal did not take the rejection: " + string(o.Code) + ": " + o.Text
 	}

@@ -17,6 +17,7 @@ type book struct {
 // entry is all that is recorded of one command.
 type entry struct {
 	id       string
+	waiting  []*record
 	accepted []*record
 	rejected []*record
 	progress []*record
@@ -48,7 +49,7 @@ func (b *book) enter(r *record) {
 	e := b.byID[r.ID]
 	var list *[]*record
 	switch r.Kind {
-	case kindAccepted, kindRejected, kindProgress, kindEnded, kindAcked:
+	case kindWaiting, kindAccepted, kindRejected, kindProgress, kindEnded, kindAcked:
 		if e == nil {
 			e = &entry{id: r.ID}
 			b.byID[r.ID] = e
@@ -63,6 +64,8 @@ func (b *book) enter(r *record) {
 
 func (e *entry) list(kind string) *[]*record {
 	switch kind {
+	case kindWaiting:
+		return &e.waiting
 	case kindAccepted:
 		return &e.accepted
 	case kindRejected:

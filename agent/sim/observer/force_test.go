@@ -25,6 +25,11 @@ func twoPersons(change func(command, approving map[string]any)) func(*rig) {
 		if change != nil {
 			change(command, approving)
 		}
+		if command["hasty"] == nil {
+			waited := merged(command, map[string]any{"id": "c1", "op": "outlet.cut", "target": "outlet/pdu-a.8", "exp": time.Now().Add(time.Minute), "origin": "mqtt", "hash": hash, "received": time.Now()})
+			delete(waited, "approval")
+			r.book.add("command", "c1", 'v', "waiting", map[string]any{"id": "c1", "command": waited, "until": time.Now().Add(time.Minute)})
+		}
 		r.by["c1"], r.by["a1"] = command, approving
 		if approving["gone"] == nil {
 			r.recordAccepted("a1", "approve", "rack")
@@ -67,6 +72,7 @@ func TestForceNeedsTwoPersons(t *testing.T) {
 		{"one person", twoPersons(func(c, _ map[string]any) { member(c, "approval", "by", "alice") }), "its issuer approved it", []string{"S3"}},
 		{"of another payload", twoPersons(func(c, _ map[string]any) { member(c, "approval", "sha256", "00") }), "the approval is of another payload", []string{"S3"}},
 		{"no such approval", twoPersons(func(_, a map[string]any) { a["gone"] = true }), "no command a1 is in the journal", []string{"S3"}},
+		{"it never waited", twoPersons(func(c, _ map[string]any) { c["hasty"] = true }), "its command never waited for an approval", []string{"S3"}},
 		{"it approves another", twoPersons(func(_, a map[string]any) { member(a, "args", "id", "c2") }), "command a1 does not approve it", []string{"S3"}},
 		{"it is somebody else's", twoPersons(func(_, a map[string]any) { a["iss"] = "bob" }), "command a1 is not of carol", []string{"S3", "S6"}},
 	})

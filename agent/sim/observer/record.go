@@ -110,6 +110,7 @@ type progress struct {
 
 // The words of the journal.
 const (
+	kindWaiting  = "waiting"
 	kindAccepted = "accepted"
 	kindRejected = "rejected"
 	kindProgress = "progress"
@@ -124,7 +125,7 @@ const (
 // kinds is the word for the letter at the end of a key, by bucket.
 func kinds(bucket string, letter byte) (string, bool) {
 	word, ok := map[string]string{
-		"command/a": kindAccepted, "command/r": kindRejected, "command/p": kindProgress, "command/e": kindEnded, "command/k": kindAcked,
+		"command/v": kindWaiting, "command/a": kindAccepted, "command/r": kindRejected, "command/p": kindProgress, "command/e": kindEnded, "command/k": kindAcked,
 		"order/o": "order", "order/l": "released", "wiring/w": "wiring", "withdraw/x": "withdraw", "observed/j": "observed",
 	}[bucket+"/"+string(letter)]
 	return word, ok

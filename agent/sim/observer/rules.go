@@ -18,7 +18,7 @@ func Rules() []Rule {
 			"starting stay within the limit of each line of each level above, and within the outlet's rating. Measured maxima above " +
 			"max_w are not added.", withinLimits},
 		{"S3", "No write opens an outlet of a firm node, or one that feeds no configured node. No proof is accepted: this " +
-			"version of the agent takes none.", firmStays},
+			"version of the agent takes none. Only force that waited for, and got, the approval of another issuer opens one.", firmStays},
 		{"S11", "No write opens an outlet whose wiring is unproven: by configuration, by a board without serial beside firm " +
 			"nodes, by a record, or by another board's serial once it was read or should have been.", wiringKnown},
 		{"S4", "No outlet is closed before its minimum off time, from the change of its coil that opened it, or from the first " +

@@ -48,6 +48,9 @@ func (r *run) unforced(seq uint64, o *outlet) string {
 	case c.Approval.Sha256 != c.Hash:
 		return "the approval is of another payload"
 	}
+	if waited := r.reasons[i].entry.waiting; len(waited) == 0 || waited[0].Command == nil || waited[0].Command.Hash != c.Hash {
+		return "its command never waited for an approval"
+	}
 	return r.unapproved(a)
 }
 

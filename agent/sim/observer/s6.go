@@ -250,7 +250,7 @@ func (r *run) effect(e *entry) string {
 
 // oneContent reports an id under which the journal took in two contents.
 func (r *run) oneContent(e *entry) []Violation {
-	opens := slices.Concat(e.accepted, e.rejected)
+	opens := slices.Concat(e.waiting, e.accepted, e.rejected)
 	for _, rec := range opens {
 		if first := opens[0]; rec.Command != nil && first.Command != nil && rec.Command.Hash != first.Command.Hash {
 			return []Violation{r.report(rec.At, 0, "command %s was taken in with another content than before", e.id)}
