@@ -146,6 +146,52 @@ func TestSeq(t *testing.T) {
 	r.expect(t, "c7x", "rejected 1 replay")
 }
 
+// TestAFloodReordersNothing: who holds a command back until a later one was taken, and then has it turned away by a flood,
+// does not have it taken afterwards.
+func TestAFloodReordersNothing(t *testing.T) {
+	r := signedRig(t)
+	late := r.signed("c1", "alice-1", 1, "")
+	r.sendSigned("c2", "alice-1", 2, "")
+	repeat := r.signed("c2", "alice-1", 2, "")
+	for range burst {
+		r.Offer(r.message("again", repeat))
+	}
+	r.Offer(r.message("c1", late))
+	r.settle()
+	r.expect(t, "c1", "rejected 0 rate_limited")
+	r.now = r.now.Add(10 * time.Second)
+	r.Offer(r.message("c1", late))
+	r.settle()
+	r.expect(t, "c1", "rejected 0 rate_limited", "rejected 1 replay")
+}
+
+// TestANumberWithoutRecordIsNotLost: a command that the journal did not take may come again as it is, but one that had
+// been passed by may not.
+func TestANumberWithoutRecordIsNotLost(t *testing.T) {
+	r := signedRig(t)
+	r.sendSigned("c5", "alice-1", 5, "")
+	p6, p4 := r.signed("c6", "alice-1", 6, ""), r.signed("c4", "alice-1", 4, "")
+	r.book.broken = errDiskFull
+	for _, p := range []string{p6, p4} {
+		r.Offer(r.message("m", p))
+		r.settle()
+	}
+	r.book.broken, r.book.full = nil, true
+	r.Offer(r.message("m", p4))
+	r.settle()
+	r.book.full = false
+	r.sendSigned("c7", "alice-1", 7, "")
+	for _, p := range []string{p6, p4} {
+		r.Offer(r.message("m", p))
+		r.settle()
+	}
+	r.expect(t, "c6", "rejected 0 journal_full", "accepted 1")
+	r.expect(t, "c4", "rejected 0 journal_full", "rejected 0 journal_full", "rejected 1 replay")
+	if n := len(r.seqs.held); n != 0 {
+		t.Errorf("%d numbers are held for nobody", n)
+	}
+}
+
 // TestARepeatIsNoReplay: a command delivered twice has its outcome, whatever came between.
 func TestARepeatIsNoReplay(t *testing.T) {
 	r := signedRig(t)

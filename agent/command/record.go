@@ -105,6 +105,9 @@ func (d *Desk) recorded(now time.Time, a answer) {
 			return // answered before
 		}
 		delete(d.flight, p.cmd.ID)
+		if a.err == nil {
+			d.seqs.keep(&p.cmd)
+		}
 	}
 	if a.err != nil && p.failed != nil {
 		p.failed()
@@ -134,11 +137,7 @@ func (d *Desk) unrecorded(now time.Time, p *pending, err error) {
 	if o := p.outcome; o != nil && o.State == rack.StateRejected {
 		text = "the journal did not take the rejection: " + string(o.Code) + ": " + o.Text
 	}
-	if p.cmd.Key != "" {
-		d.seqs.giveBack(&p.cmd)
-	}
-	d.say(p.cmd, turnedAway(now, p.cmd.ID, code, text))
-	p.release()
+	d.turnAway(now, p.cmd, p.release, refuse(code, "%s", text))
 }
 
 // finish tells an outcome that is on disk, or that of a question.

@@ -16,6 +16,8 @@ const maxAgain = 64
 type seqs struct {
 	high  map[rack.SeqOf]int64
 	again map[rack.SeqOf][]int64
+	// held are the commands, by hash, that took their number and have no record yet. It comes again if they get none.
+	held map[rack.Hash]bool
 }
 
 func newSeqs(found map[rack.SeqOf]int64) *seqs {
@@ -23,7 +25,7 @@ func newSeqs(found map[rack.SeqOf]int64) *seqs {
 	if high == nil {
 		high = map[rack.SeqOf]int64{}
 	}
-	return &seqs{high: high, again: map[rack.SeqOf][]int64{}}
+	return &seqs{high: high, again: map[rack.SeqOf][]int64{}, held: map[rack.Hash]bool{}}
 }
 
 func countOf(cmd *rack.Command) rack.SeqOf {
@@ -47,12 +49,19 @@ func (s *seqs) take(cmd *rack.Command) {
 	if high, any := s.high[c]; !any || cmd.Seq > high {
 		s.high[c] = cmd.Seq
 	}
+	s.held[cmd.Hash] = true
 }
 
-// giveBack lets the number of a command come again that was turned away without an outcome.
+// keep says that a command has its record: its number does not come again.
+func (s *seqs) keep(cmd *rack.Command) { delete(s.held, cmd.Hash) }
+
+// giveBack lets the number of a command come again that was turned away without an outcome. One that had been passed by
+// stays so: else whoever delays a command and floods the desk could have it taken out of order.
 func (s *seqs) giveBack(cmd *rack.Command) {
 	c := countOf(cmd)
-	if slices.Contains(s.again[c], cmd.Seq) {
+	may := s.held[cmd.Hash] || s.fresh(cmd)
+	delete(s.held, cmd.Hash)
+	if !may || slices.Contains(s.again[c], cmd.Seq) {
 		return
 	}
 	s.again[c] = append(s.again[c], cmd.Seq)
