@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -301,6 +302,31 @@ func TestFloodOfRubbishIsCountedNotTold(t *testing.T) {
 	}
 	if r.acked["rubbish"] != 1000 {
 		t.Errorf("%d acknowledged", r.acked["rubbish"])
+	}
+}
+
+// TestAFloodIsNotAnsweredByAnother: what comes too soon is told so, but not without end.
+func TestAFloodIsNotAnsweredByAnother(t *testing.T) {
+	r := newRig(t)
+	for i := range 1000 {
+		id := fmt.Sprintf("c%d", i)
+		r.Offer(r.message("flood", r.payload(id, `"op":"cmd.list","target":"rack"`)))
+		if i%100 == 99 {
+			r.settle()
+		}
+	}
+	if n := len(r.broker.sent); n != burst+answerBurst || r.acked["flood"] != 1000 {
+		t.Errorf("%d answers, %d acknowledged", n, r.acked["flood"])
+	}
+	r.now = r.now.Add(time.Second)
+	r.send("last", "")
+	r.expect(t, "last", "accepted 1")
+
+	for range maxWaiting + 1000 { // and while the desk does not turn
+		r.Offer(r.message("flood", r.payload("full", "")))
+	}
+	if n := len(r.broker.said("full")); n != answerBurst || r.acked["flood"] != 2000 {
+		t.Errorf("%d answers, %d acknowledged", n, r.acked["flood"])
 	}
 }
 

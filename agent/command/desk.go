@@ -116,6 +116,7 @@ type Desk struct {
 	// The rest belongs to Run.
 	seqs     *seqs
 	verifies bucket
+	answers  bucket
 	rates    map[rack.Origin]*bucket
 	events   bucket
 	untold   int                    // refused messages that no event told yet
@@ -138,7 +139,13 @@ const (
 	// small ARM, so a flood takes a tenth of one. It is above ratePerS, which honest senders keep to.
 	verifyPerS  = 100
 	verifyBurst = 200
-	addsBurst   = 5 // seconds of Role.AddsPerS that may come at once (arbitrary: what a person types)
+
+	// answerPerS bounds what a flood of commands makes the agent say, where each would be told that it came too soon.
+	// Arbitrary: as many as signatures.
+	answerPerS  = verifyPerS
+	answerBurst = verifyBurst
+
+	addsBurst = 5 // seconds of Role.AddsPerS that may come at once (arbitrary: what a person types)
 
 	eventRate  = 1 // events per second about refused messages, on average; the rest is counted into the next one
 	eventBurst = 20
@@ -172,6 +179,7 @@ func New(o Opts) (*Desk, error) {
 	local, mqtt := newBucket(ratePerS, burst), newBucket(ratePerS, burst)
 	return &Desk{
 		o: o, in: newInbox(), ring: ring, seqs: newSeqs(o.Seqs), verifies: newBucket(verifyPerS, verifyBurst),
+		answers: newBucket(answerPerS, answerBurst),
 		// A flood over MQTT must not shut out the person at the rack: each way in has its own rate.
 		rates:   map[rack.Origin]*bucket{rack.OriginMQTT: &mqtt, rack.OriginLocal: &local},
 		events:  newBucket(eventRate, eventBurst),
@@ -183,14 +191,19 @@ func New(o Opts) (*Desk, error) {
 }
 
 // Offer brings a message and returns at once. false: there was no room; the message has been answered busy if it
-// could be answered at all, and acknowledged. After the end of Run messages are neither answered nor acknowledged, so
+// could be answered at all and not too many were, and acknowledged. After the end of Run messages are neither answered nor acknowledged, so
 // that the broker delivers them to the next life.
 func (d *Desk) Offer(in Inbound) bool {
 	if in.Received.IsZero() {
 		in.Received = time.Now()
 	}
-	if d.in.offer(in) {
+	room, over := d.in.offer(in)
+	if room {
 		return true
+	}
+	if over > answerBurst { // a flood is not answered by another one
+		release(in.Ack)
+		return false
 	}
 	// A signed one would have to be verified first, and that is the desk's own work: it is only counted.
 	if screen(in) == nil && !wire.IsSigned(in.Payload) {

@@ -37,6 +37,9 @@
 //	journal      the record cannot be written                 journal_full *
 //
 // The repeat stands before the checks of time: a command delivered again after its expiry has its outcome already.
+// Of commands over MQTT that come too fast or find no room, 200 at once and 100 a second are told so; the rest is counted,
+// so that a flood is not answered by another one.
+//
 // What is marked * is no outcome. It is published with n 0, so that whatever follows under the id counts higher, and
 // the same id may be sent again. Every other rejection is on disk before it is published.
 //

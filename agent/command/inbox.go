@@ -62,17 +62,19 @@ func (b *inbox) bring(add func(*contents)) {
 	}
 }
 
-// offer tells whether there was room for the message. A closed inbox says yes and forgets it.
-func (b *inbox) offer(in Inbound) bool {
-	room := true
+// offer tells whether there was room for the message, and if not, how many found none since the last turn. A closed inbox
+// says yes and forgets it.
+func (b *inbox) offer(in Inbound) (room bool, over int) {
+	room = true
 	b.bring(func(c *contents) {
 		if room = len(c.messages) < maxWaiting; room {
 			c.messages = append(c.messages, in)
 		} else {
 			c.overrun++
+			over = c.overrun
 		}
 	})
-	return room
+	return room, over
 }
 
 // outcome keeps the latest word on each command.

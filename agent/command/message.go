@@ -15,7 +15,7 @@ func (d *Desk) message(now time.Time, in Inbound) {
 		d.tell(now, 1, bad.Code, bad.Text)
 		release(in.Ack)
 	case !d.rates[cmd.Origin].take(now):
-		d.turnAway(now, cmd, in.Ack, refuse(rack.CodeRateLimited, "over %d commands per second", ratePerS))
+		d.tooFast(now, cmd, in.Ack)
 	case d.repeat(now, cmd, in.Ack):
 	case len(d.flight) >= maxFlight && !question(cmd):
 		d.turnAway(now, cmd, in.Ack, refuse(rack.CodeBusy, "%d commands are being recorded", len(d.flight)))
@@ -24,6 +24,18 @@ func (d *Desk) message(now time.Time, in Inbound) {
 	default:
 		d.admit(now, cmd, in.Ack)
 	}
+}
+
+// tooFast turns a command away that came too soon after others. A flood is not answered by another one.
+func (d *Desk) tooFast(now time.Time, cmd rack.Command, ack func()) {
+	bad := refuse(rack.CodeRateLimited, "over %d commands per second", ratePerS)
+	if cmd.Origin == rack.OriginMQTT && !d.answers.take(now) {
+		d.tell(now, 1, bad.Code, bad.Text)
+		d.forget(&cmd)
+		release(ack)
+		return
+	}
+	d.turnAway(now, cmd, ack, bad)
 }
 
 // admit judges a new, well formed command and has it recorded.
@@ -158,11 +170,16 @@ func turnedAway(now time.Time, id string, code rack.Code, text string) rack.Outc
 func (d *Desk) turnAway(now time.Time, cmd rack.Command, ack func(), bad *rack.Refusal) {
 	o := turnedAway(now, cmd.ID, bad.Code, bad.Text)
 	o.Earliest = bad.Earliest
-	if cmd.Key != "" {
-		d.seqs.giveBack(&cmd)
-	}
+	d.forget(&cmd)
 	d.say(cmd, o)
 	release(ack)
+}
+
+// forget leaves nothing of a command that gets no record: its number may come again.
+func (d *Desk) forget(cmd *rack.Command) {
+	if cmd.Key != "" {
+		d.seqs.giveBack(cmd)
+	}
 }
 
 // say tells a word on a command once, without following it: a question's to the one who asked. Any goroutine may call it.
