@@ -268,7 +268,11 @@ func (x *explainer) window(w *write, e *entry, a *record) string {
 	if a.Plan == nil || a.Plan.DeadlineMS <= 0 {
 		return ""
 	}
-	deadline := a.At.Add(time.Duration(a.Plan.DeadlineMS) * time.Millisecond)
+	from := a.At
+	if c := a.Command; c != nil && c.Args.DeadlineS == 0 && c.Exp.After(from) { // its first step may begin as late as exp
+		from = c.Exp
+	}
+	deadline := from.Add(time.Duration(a.Plan.DeadlineMS) * time.Millisecond)
 	if w.at.After(deadline.Add(late)) {
 		return fmt.Sprintf("command %s had its deadline %.3f s before the write", e.id, w.at.Sub(deadline).Seconds())
 	}

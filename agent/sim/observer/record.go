@@ -50,6 +50,8 @@ type command struct {
 		ID     string `json:"id"`
 		Force  bool   `json:"force"`
 		Sha256 string `json:"sha256"`
+		// DeadlineS bounds the end, from acceptance; 0: the plan's own, from the first step.
+		DeadlineS float64 `json:"deadline_s"`
 	} `json:"args"`
 	Approval *approval `json:"approval"`
 }

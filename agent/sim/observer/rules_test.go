@@ -204,9 +204,23 @@ func TestS1(t *testing.T) {
 			time.Sleep(time.Second)
 			r.relay(1, false)
 		}, "had ended 1.000 s before the write", []string{"S1"}},
-		{"after the deadline", func(r *rig) {
+		{"after the deadline that was asked for", func(r *rig) {
+			r.by["c1"] = map[string]any{"args": map[string]any{"deadline_s": 40}}
 			r.accepted("c1", "cut", 1)
 			time.Sleep(45 * time.Second)
+			r.relay(1, false)
+			r.end("c1", "unknown", "")
+		}, "had its deadline 5.000 s before", []string{"S1"}},
+		{"late in its turn", func(r *rig) { // the plan's own deadline counts from the first step
+			r.accepted("c1", "cut", 1)
+			time.Sleep(55 * time.Second)
+			r.relay(1, false)
+			time.Sleep(time.Second)
+			r.end("c1", "succeeded", "", step("cut", 1))
+		}, "", nil},
+		{"after the plan's own deadline", func(r *rig) {
+			r.accepted("c1", "cut", 1)
+			time.Sleep(105 * time.Second)
 			r.relay(1, false)
 			r.end("c1", "unknown", "")
 		}, "had its deadline 5.000 s before", []string{"S1"}},
