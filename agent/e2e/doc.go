@@ -4,10 +4,11 @@
 //	go test -tags e2e ./agent/e2e
 //	go test -run '^$' -bench . -benchtime 20x ./agent/e2e
 //
-// The tests (tag e2e) need mosquitto, mosquitto_pub, mosquitto_sub and mosquitto_passwd. The agent is built from a
-// configuration file and dials as the product does; its buses are those of a simulated world. Commands come from
-// mosquitto_pub. The judges stand outside: mosquitto_sub tells what the agent said, and the record of the world's
-// buses, with the journal, what it did. What a broker does to one connection alone is tested in agent/link.
+// The tests (tag e2e) need mosquitto, mosquitto_pub, mosquitto_sub and mosquitto_passwd, and node with npm. The agent is
+// built from a configuration file and dials as the product does; its buses are those of a simulated world. Commands come
+// from mosquitto_pub; signed ones and their forgeries from a client in testdata/node, which has its own cryptography and
+// MQTT. The judges stand outside: mosquitto_sub tells what the agent said, and the record of the world's buses, with the
+// journal, what it did. What a broker does to one connection alone is tested in agent/link.
 //
 // The benchmarks need Go alone. They use the embedded broker over loopback and compare with a bare MQTT echo in the
 // same loop, because the numbers of a busy machine mean little by themselves. No number makes a benchmark fail.

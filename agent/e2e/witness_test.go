@@ -94,7 +94,7 @@ func (m *mosquitto) watch() *witness {
 	go func() {
 		defer close(done)
 		s := bufio.NewScanner(pipe)
-		s.Buffer(nil, 1<<20)
+		s.Buffer(nil, 1<<22) // more than any test sends
 		for s.Scan() {
 			w.hear(s.Text())
 		}
