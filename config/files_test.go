@@ -84,6 +84,64 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// A person's key is for one pair of eyes, but for what root has given to a group.
+func TestReadPersonal(t *testing.T) {
+	groups := "" // why 0640 is refused
+	if os.Geteuid() != 0 {
+		groups = "FILE: unsafe file: mode 0640 lets its group read it; type: chmod 0600 FILE"
+	}
+	for _, c := range []struct {
+		mode    os.FileMode
+		refused string
+	}{
+		{0o600, ""},
+		{0o400, ""},
+		{0o640, groups},
+		{0o604, "FILE: unsafe file: mode 0604 lets everybody read it; type: chmod 0600 FILE"},
+		{0o620, "FILE: unsafe file: mode 0620 lets its group write it; type: chmod 0600 FILE"},
+		{0o602, "FILE: unsafe file: mode 0602 lets everybody write it; type: chmod 0600 FILE"},
+	} {
+		path := write(t, "hunter2\n", c.mode)
+		s, err := ReadPersonal(path)
+		if c.refused == "" {
+			if err != nil || s.Reveal() != "hunter2" {
+				t.Errorf("%04o: %q, %v", c.mode, s.Reveal(), err)
+			}
+			continue
+		}
+		if err == nil || strings.ReplaceAll(err.Error(), path, "FILE") != c.refused || !s.IsZero() {
+			t.Errorf("%04o: %v, want %s", c.mode, err, c.refused)
+		}
+	}
+}
+
+// TestTheGuardOfPersonalFiles judges files of owners that the test cannot be.
+func TestTheGuardOfPersonalFiles(t *testing.T) {
+	g := guard{noMode: 0o066, fix: "chmod 0600", rootsGroup: true}
+	me := uint32(os.Geteuid())
+	for _, c := range []struct {
+		uid  uint32
+		mode os.FileMode
+		good bool
+	}{
+		{me, 0o600, true}, {0, 0o600, true}, {0, 0o440, true}, {0, 0o460, false}, {0, 0o444, false}, {me + 1, 0o600, false}, {me, 0o640, me == 0},
+	} {
+		if err := g.judge("FILE", status{mode: c.mode, sys: &syscall.Stat_t{Uid: c.uid}}); (err == nil) != c.good {
+			t.Errorf("uid %d, %04o: %v", c.uid, c.mode, err)
+		}
+	}
+}
+
+// status is what stat(2) would say of a file.
+type status struct {
+	os.FileInfo
+	mode os.FileMode
+	sys  *syscall.Stat_t
+}
+
+func (s status) Mode() os.FileMode { return s.mode }
+func (s status) Sys() any          { return s.sys }
+
 func TestUnsafeFilesAreRefusedByKind(t *testing.T) {
 	dir := t.TempDir()
 	link, pipe := filepath.Join(dir, "link"), filepath.Join(dir, "pipe")

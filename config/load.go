@@ -27,6 +27,8 @@ func Load(path string) (*Config, []Finding, error) {
 type guard struct {
 	noMode os.FileMode // permission bits that are refused
 	fix    string      // what to type before the path
+	// rootsGroup allows that the group reads what belongs to root: systemd gives credentials that way.
+	rootsGroup bool
 }
 
 // readGuarded reads a file of at most limit bytes. It does not follow a link at the end of the path, nor wait
@@ -63,10 +65,14 @@ func (g guard) judge(path string, info os.FileInfo) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%w: it is not a regular file", ErrUnsafeFile)
 	}
-	if mode := info.Mode().Perm(); mode&g.noMode != 0 {
-		return fmt.Errorf("%w: mode %04o lets %s; type: %s %s", ErrUnsafeFile, mode, excess(mode&g.noMode), g.fix, path)
-	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
+	refused := g.noMode
+	if g.rootsGroup && ok && owner.Uid == 0 {
+		refused &^= 0o040
+	}
+	if mode := info.Mode().Perm(); mode&refused != 0 {
+		return fmt.Errorf("%w: mode %04o lets %s; type: %s %s", ErrUnsafeFile, mode, excess(mode&refused), g.fix, path)
+	}
 	if !ok || owner.Uid != 0 && int(owner.Uid) != os.Geteuid() {
 		return fmt.Errorf("%w: it belongs neither to root nor to the user of this process; type: chown root %s", ErrUnsafeFile, path)
 	}
@@ -80,7 +86,7 @@ func excess(mode os.FileMode) string {
 		bit  os.FileMode
 		text string
 	}{
-		{0o004, "everybody read it"}, {0o002, "everybody write it"}, {0o020, "its group write it"},
+		{0o004, "everybody read it"}, {0o002, "everybody write it"}, {0o020, "its group write it"}, {0o040, "its group read it"},
 	} {
 		if mode&m.bit != 0 {
 			words = append(words, m.text)

@@ -64,7 +64,11 @@ func ReadSecret(path string) (Secret, error) {
 	if err != nil {
 		return Secret{}, err
 	}
-	b, err := readGuarded(path, maxSecret, guard{noMode: 0o026, fix: "chmod 0640"})
+	return readSecret(path, guard{noMode: 0o026, fix: "chmod 0640"})
+}
+
+func readSecret(path string, g guard) (Secret, error) {
+	b, err := readGuarded(path, maxSecret, g)
 	if err != nil {
 		return Secret{}, err
 	}

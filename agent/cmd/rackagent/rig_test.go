@@ -301,6 +301,7 @@ var masks = []struct{ find, put string }{
 	{`/\S*/config\.yaml`, "CONFIG"},
 	{`/\S*/socket2?\b`, "SOCKET"},
 	{`/\S*/state\b`, "STATE"},
+	{`/\S*/alice\.jwk`, "/home/alice/alice.jwk"},
 }
 
 func masked(s string) string {
