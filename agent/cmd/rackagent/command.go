@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rackagent/agent/link"
+	"rackagent/agent/wire"
 	"rackagent/config"
 )
 
@@ -21,6 +22,7 @@ type commandCmd struct {
 	TTL  time.Duration     `name:"ttl" help:"How long the command may wait for its first step; the agent allows 300 s." default:"60s"`
 	Why  string            `help:"A reason for people who read the journal." placeholder:"TEXT"`
 	Boot string            `name:"aud-boot" help:"Only this boot of the agent may take the command. Default: none, or, if the agent says that its clock is not synchronised, the boot that it names." placeholder:"BOOT"`
+	Key  string            `help:"Sign with the key in this file; rackagent keys new makes one. Without it the command is unsigned: taken only where commands.unsigned says so, and never for a GPU server." type:"path" placeholder:"FILE"`
 	JSON bool              `help:"Print each state as it came, one JSON object a line."`
 
 	loginFlags
@@ -29,6 +31,8 @@ type commandCmd struct {
 // Help is shown by rackagent command --help.
 func (commandCmd) Help() string {
 	return `Sends the command as any operator's program would, says each state as it comes, and ends with the command.
+
+With --key the command carries who signed it, when, and a number: the time in ms at the moment of sending. An agent takes each number of an issuer once and only above those before, so that a copy or a late arrival has no effect: of two commands of one person the one sent first must arrive first, and a machine whose clock is behind another one's of the same person is refused (replay) until it has caught up.
 
 An agent whose clock is not synchronised takes commands for its present boot alone and judges --ttl by its own clock. Its state and telemetry tell both, which takes up to 8 s. Without telemetry --ttl counts from the agent's newest connection to the broker, so that a longer one may be needed.
 
@@ -41,8 +45,12 @@ func (c commandCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	key, err := c.signer()
+	if err != nil {
+		return err
+	}
 	o := order{
-		id: cmp.Or(c.ID, newID()), op: c.Op, target: c.Target, site: m.site, agent: m.agent, args: c.Arg, ttl: c.TTL, dry: c.Dry, why: c.Why, audBoot: c.Boot,
+		key: key, sent: time.Now(), id: cmp.Or(c.ID, newID()), op: c.Op, target: c.Target, site: m.site, agent: m.agent, args: c.Arg, ttl: c.TTL, dry: c.Dry, why: c.Why, audBoot: c.Boot,
 	}
 	if _, err := o.encode(time.Now()); err != nil {
 		return &failure{err: err, hint: "for example: rackagent command outlet.cut outlet/pdu-a.3", status: exitUsage}
@@ -52,6 +60,21 @@ func (c commandCmd) Run(ctx context.Context, a *app) error {
 	}
 	a.printf("%s\n", o)
 	return m.send(ctx, o, &wordTeller{app: a})
+}
+
+// signer is the key to sign with; none: the command goes unsigned.
+func (c commandCmd) signer() (wire.Key, error) {
+	if c.Key == "" {
+		return wire.Key{}, nil
+	}
+	k, err := signingKey(c.Key)
+	switch {
+	case err != nil:
+		return wire.Key{}, keyFailure(c.Key, err)
+	case k.Issuer == "":
+		return wire.Key{}, &failure{err: fmt.Errorf("%s: it does not say who signs with it", c.Key), hint: `add "iss":"NAME" to the file, with the issuer of the key in the agents' configurations`, status: exitUsage}
+	}
+	return k, nil
 }
 
 // session is where the command goes and how to log in there.
@@ -68,8 +91,8 @@ type loginFlags struct {
 	User         string `help:"Who logs in at the broker. Default: the configuration's, unless --broker names another one." placeholder:"NAME"`
 	PasswordFile string `help:"File with the password." type:"path" placeholder:"FILE"`
 	CA           string `name:"ca" help:"File with the authorities that vouch for the broker. Default: the system's." type:"path" placeholder:"FILE"`
-	Cert         string `help:"File with a client certificate." type:"path" placeholder:"FILE"`
-	Key          string `help:"File with its key." type:"path" placeholder:"FILE"`
+	TLSCert      string `name:"tls-cert" aliases:"cert" help:"File with a client certificate, which logs in at the broker and signs nothing." type:"path" placeholder:"FILE"`
+	TLSKey       string `name:"tls-key" help:"File with the certificate's key." type:"path" placeholder:"FILE"`
 }
 
 // session puts flags over the configuration.
@@ -87,7 +110,7 @@ func (c loginFlags) session(a *app) (session, error) {
 	}
 	s.mqtt.User, s.mqtt.PasswordFile = cmp.Or(c.User, s.mqtt.User), cmp.Or(c.PasswordFile, s.mqtt.PasswordFile)
 	s.mqtt.CAFile = cmp.Or(c.CA, s.mqtt.CAFile)
-	s.mqtt.CertFile, s.mqtt.KeyFile = cmp.Or(c.Cert, s.mqtt.CertFile), cmp.Or(c.Key, s.mqtt.KeyFile)
+	s.mqtt.CertFile, s.mqtt.KeyFile = cmp.Or(c.TLSCert, s.mqtt.CertFile), cmp.Or(c.TLSKey, s.mqtt.KeyFile)
 	return s, s.check()
 }
 

@@ -11,15 +11,18 @@ import (
 	"rackagent/agent/wire"
 )
 
-// envelope is a command as a sender writes it: an unsigned one, without the members that only a signature gives a
-// meaning to.
+// envelope is a command as a sender writes it. iss, iat and seq are for signed ones alone: only a signature gives them a
+// meaning.
 type envelope struct {
 	V      int                        `json:"v"`
 	ID     string                     `json:"id"`
 	Op     string                     `json:"op"`
 	Target string                     `json:"target"`
 	Args   map[string]json.RawMessage `json:"args,omitempty"`
-	Exp    int64                      `json:"exp"`                // ms UTC
+	Exp    int64                      `json:"exp"` // ms UTC
+	Iss    string                     `json:"iss,omitempty"`
+	Iat    int64                      `json:"iat,omitempty"`      // ms UTC, by the same clock as exp
+	Seq    int64                      `json:"seq,omitempty"`      // rises from one command of iss to the next
 	Aud    string                     `json:"aud"`                // SITE/AGENT: an agent that hears another one's commands refuses them
 	Boot   string                     `json:"aud_boot,omitempty"` // an agent that has been started anew refuses it
 	Dry    bool                       `json:"dry,omitempty"`
@@ -38,33 +41,44 @@ type order struct {
 	audBoot        string        // empty: any boot of the agent
 	dry            bool
 	why            string
+	key            wire.Key  // without a private half: the command goes unsigned
+	sent           time.Time // the moment of sending by the clock here: what a signed command is counted by
 }
 
-// encode writes the payload of down/cmd; now is by the agent's clock. It is judged by the agent's own reader first, so that a slip of the hand needs
+// encode writes the payload of down/cmd, signed if there is a key; now is by the agent's clock. It is judged by the agent's own reader first, so that a slip of the hand needs
 // no broker to be found; verbs that this version does not know are left for the agent to judge.
 func (o order) encode(now time.Time) ([]byte, error) {
 	if o.ttl <= 0 {
 		return nil, errors.New("ttl: want a time above 0, such as 60s")
 	}
-	payload, err := json.Marshal(envelope{
+	e := envelope{
 		V: 1, ID: o.id, Op: o.op, Target: o.target, Args: arguments(o.args), Exp: now.Add(o.ttl).UnixMilli(),
 		Aud: o.site + "/" + o.agent, Boot: o.audBoot, Dry: o.dry, Why: o.why,
-	})
+	}
+	if o.key.HasPrivate() {
+		// seq is the time in ms: whoever signs needs no memory of the last one, and a person's commands of one machine rise by
+		// themselves.
+		e.Iss, e.Iat, e.Seq = o.key.Issuer, now.UnixMilli(), o.sent.UnixMilli()
+	}
+	payload, err := json.Marshal(e)
 	if err != nil {
 		return nil, err
 	}
 	if _, bad := wire.DecodeCommand(payload, now); bad != nil && bad.Code != rack.CodeUnsupported {
 		return nil, errors.New(bad.Text)
 	}
-	return payload, nil
+	if !o.key.HasPrivate() {
+		return payload, nil
+	}
+	return o.key.Sign(payload)
 }
 
 // arguments gives each value its JSON type: numbers, true and false as such, everything else as text, and always so
-// the two arguments that are texts in the contract.
+// the arguments that are texts in the contract.
 func arguments(typed map[string]string) map[string]json.RawMessage {
 	args := make(map[string]json.RawMessage, len(typed))
 	for key, value := range typed {
-		if key != "id" && key != "reason" && scalar(value) {
+		if key != "id" && key != "reason" && key != "sha256" && scalar(value) {
 			args[key] = json.RawMessage(value)
 			continue
 		}
@@ -93,5 +107,9 @@ func (o order) String() string {
 	if o.dry {
 		text += " (dry: nothing is done)"
 	}
-	return fmt.Sprintf("command %s to %s/%s: %s", o.id, o.site, o.agent, text)
+	by := ""
+	if o.key.HasPrivate() {
+		by = fmt.Sprintf(", signed by %s with key %s", o.key.Issuer, o.key.ID)
+	}
+	return fmt.Sprintf("command %s to %s/%s%s: %s", o.id, o.site, o.agent, by, text)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,7 +26,7 @@ const (
 var errSilence = errors.New("no word from the agent")
 
 // send sends the command until it has ended, over a new connection if one is lost: the agent acts once, however often
-// it is told.
+// it is told. What is sent again are the same bytes: the same signature, number and expiry.
 func (s session) send(ctx context.Context, o order, t teller) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -34,6 +35,7 @@ func (s session) send(ctx context.Context, o order, t teller) error {
 		return err
 	}
 	o, now := s.bind(ctx, client, o)
+	o.sent = time.Now()
 	payload, err := o.encode(now)
 	if err != nil {
 		client.Close()
@@ -105,9 +107,13 @@ func unfinished(ctx context.Context, o order, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
+	hint := "rackagent get ID asks on the machine of the agent; rackagent command cmd.get rack --arg id=ID asks over the broker"
+	if errors.Is(err, errSilence) {
+		hint += "; an agent does not answer a key that is not in its configuration, nor, where commands.unsigned is off, a command without a signature (--key)"
+	}
 	return &failure{
 		err:    fmt.Errorf("command %s: %w; whether it was carried out is not known here", o.id, err),
-		hint:   fmt.Sprintf("rackagent get %s asks on the machine of the agent; rackagent command cmd.get rack --arg id=%s asks over the broker", o.id, o.id),
+		hint:   strings.ReplaceAll(hint, "ID", o.id),
 		status: exitOther,
 	}
 }
