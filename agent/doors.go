@@ -40,11 +40,18 @@ func (a *Agent) listen(edges *layer, group *errgroup.Group) error {
 	return nil
 }
 
-// counter is the desk as the local socket sees it: one request, one answer.
+// counter is the desk as the local socket sees it.
 type counter struct{ a *Agent }
 
 // Do puts a command before the desk and waits for its terminal state.
-func (c counter) Do(ctx context.Context, r local.Request) ([][]byte, error) {
+func (c counter) Do(ctx context.Context, r local.Request) (last [][]byte, err error) {
+	err = c.Follow(ctx, r, func(state [][]byte) error { last = state; return nil })
+	return last, err
+}
+
+// Follow puts a command before the desk and tells its states up to the terminal one. Of a cmd.get that succeeds the last
+// is the recorded state of the command that it asks about.
+func (c counter) Follow(ctx context.Context, r local.Request, tell func(state [][]byte) error) error {
 	observing := c.a.journal.Observing()
 	own, done := c.a.out.await(r.ID)
 	defer done()
@@ -52,31 +59,33 @@ func (c counter) Do(ctx context.Context, r local.Request) ([][]byte, error) {
 	defer doneAbout()
 	c.a.desk.Offer(command.Inbound{Payload: r.Payload, Received: time.Now(), Origin: rack.OriginLocal, Issuer: r.Issuer})
 	for {
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case o := <-own:
-			if !o.State.Terminal() {
-				continue
+		s, err := next(ctx, own)
+		if err != nil {
+			return err
+		}
+		over := s.State.Terminal()
+		if over && observing && !c.a.journal.Observing() {
+			c.a.accepted()
+		}
+		if over && s.State == rack.StateSucceeded && r.About != "" {
+			if s, err = next(ctx, about); err != nil {
+				return err
 			}
-			if observing && !c.a.journal.Observing() {
-				c.a.accepted()
-			}
-			if o.State == rack.StateSucceeded && r.About != "" {
-				return c.other(ctx, about)
-			}
-			return wire.EncodeStatus(o, wire.StatusHead{Boot: c.a.boot}), nil
+			s.dup = true
+		}
+		if err := tell(wire.EncodeStatus(s.Outcome, wire.StatusHead{Boot: c.a.boot, Dup: s.dup})); err != nil || over {
+			return err
 		}
 	}
 }
 
-// other waits for the recorded state of the command that cmd.get asked about.
-func (c counter) other(ctx context.Context, about <-chan rack.Outcome) ([][]byte, error) {
+// next waits for a state.
+func next(ctx context.Context, states <-chan told) (told, error) {
 	select {
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	case o := <-about:
-		return wire.EncodeStatus(o, wire.StatusHead{Boot: c.a.boot, Dup: true}), nil
+		return told{}, context.Cause(ctx)
+	case s := <-states:
+		return s, nil
 	}
 }
 

@@ -35,14 +35,20 @@ type fanout struct {
 
 	mu      sync.Mutex
 	alarms  map[string]rack.Alarm // active, by key
-	waiters map[string][]chan rack.Outcome
+	waiters map[string][]chan told
+}
+
+// told is an outcome as it was published; dup marks an answer that is no news.
+type told struct {
+	rack.Outcome
+	dup bool
 }
 
 func newFanout(log *slog.Logger, boot string, heard func(Happening), count func(rack.EventKind)) *fanout {
 	if heard == nil {
 		heard = func(Happening) {}
 	}
-	return &fanout{log: log, lines: make(chan rack.Event, 1024), boot: boot, heard: heard, count: count, alarms: make(map[string]rack.Alarm), waiters: make(map[string][]chan rack.Outcome)}
+	return &fanout{log: log, lines: make(chan rack.Event, 1024), boot: boot, heard: heard, count: count, alarms: make(map[string]rack.Alarm), waiters: make(map[string][]chan told)}
 }
 
 // event logs, counts and publishes something that happened.
@@ -174,7 +180,7 @@ func (f *fanout) active() []rack.Alarm {
 // last part is.
 func (f *fanout) Publish(o rack.Outcome, dup bool, delivered func()) bool {
 	f.heard(Happening{Outcome: &o})
-	f.tell(o)
+	f.tell(told{o, dup})
 	l := f.link.Load()
 	if l == nil { // no broker is configured: whoever listens has heard it
 		if delivered != nil {
@@ -199,9 +205,9 @@ func (f *fanout) Publish(o rack.Outcome, dup bool, delivered func()) bool {
 }
 
 // Answer tells a state to who asked for it on this machine, and to nobody else.
-func (f *fanout) Answer(o rack.Outcome, _ bool) {
+func (f *fanout) Answer(o rack.Outcome, dup bool) {
 	f.heard(Happening{Outcome: &o})
-	f.tell(o)
+	f.tell(told{o, dup})
 }
 
 func (f *fanout) send(m link.Message) {
@@ -211,8 +217,8 @@ func (f *fanout) send(m link.Message) {
 }
 
 // await gives the outcomes of one command as they are published, until done is called. An empty id gives none.
-func (f *fanout) await(id string) (outcomes <-chan rack.Outcome, done func()) {
-	ch := make(chan rack.Outcome, 8) // more states than one short request sees; a full one loses none that counts
+func (f *fanout) await(id string) (outcomes <-chan told, done func()) {
+	ch := make(chan told, 8) // arbitrary; in a full one the newest takes the place of the oldest, so that the last word is there
 	if id == "" {
 		return ch, func() {}
 	}
@@ -222,21 +228,28 @@ func (f *fanout) await(id string) (outcomes <-chan rack.Outcome, done func()) {
 	return ch, func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.waiters[id] = slices.DeleteFunc(f.waiters[id], func(c chan rack.Outcome) bool { return c == ch })
+		f.waiters[id] = slices.DeleteFunc(f.waiters[id], func(c chan told) bool { return c == ch })
 		if len(f.waiters[id]) == 0 {
 			delete(f.waiters, id)
 		}
 	}
 }
 
-// tell gives an outcome to who waits for it.
-func (f *fanout) tell(o rack.Outcome) {
+// tell gives an outcome to who waits for it. The lock makes it the only one that puts something in.
+func (f *fanout) tell(o told) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, ch := range f.waiters[o.Command] {
-		select {
-		case ch <- o:
-		default:
+		for full := true; full; {
+			select {
+			case ch <- o:
+				full = false
+			default:
+				select {
+				case <-ch:
+				default: // read meanwhile
+				}
+			}
 		}
 	}
 }

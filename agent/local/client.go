@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -92,8 +93,39 @@ func (c *Client) state(ctx context.Context, method, path string, body []byte) (w
 	return wire.Status{}, fmt.Errorf("%w: parts are missing", ErrAnswer)
 }
 
+// ErrUnfinished is in the chain when the agent's answer ended before the command did: the agent goes on with it, or it
+// has ended itself.
+var ErrUnfinished = errors.New("the answer ended before the command")
+
+// Command sends a command and gives take each state as it comes, until take says that the command has ended with it.
+func (c *Client) Command(ctx context.Context, command []byte, take func(state []byte) (ended bool)) error {
+	res, err := c.open(ctx, http.MethodPost, "/v1/commands", command)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, 2*wire.MaxPartBytes)
+	for lines.Scan() {
+		if take(lines.Bytes()) {
+			return nil
+		}
+	}
+	return errors.Join(ErrUnfinished, lines.Err())
+}
+
 // ask makes one request and reads the answer.
 func (c *Client) ask(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	res, err := c.open(ctx, method, path, body)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	return io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+}
+
+// open makes one request. The answer is one that says 200, and its body is the caller's to close.
+func (c *Client) open(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -106,13 +138,13 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte) ([]b
 		}
 		return nil, err
 	}
+	if res.StatusCode == http.StatusOK {
+		return res, nil
+	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
 		return nil, err
-	}
-	if res.StatusCode == http.StatusOK {
-		return raw, nil
 	}
 	var p problem
 	if json.Unmarshal(raw, &p) != nil || p.Error == "" {

@@ -83,10 +83,11 @@ const maxConns = 32
 type capped struct {
 	net.Listener
 	slots chan struct{} // one per connection in use
+	who   func(net.Conn) Peer
 }
 
-func newCapped(l net.Listener) *capped {
-	return &capped{Listener: l, slots: make(chan struct{}, maxConns)}
+func newCapped(l net.Listener, who func(net.Conn) Peer) *capped {
+	return &capped{Listener: l, slots: make(chan struct{}, maxConns), who: who}
 }
 
 // Accept waits for the next connection that there is room for.
@@ -98,7 +99,7 @@ func (l *capped) Accept() (net.Conn, error) {
 		}
 		select {
 		case l.slots <- struct{}{}:
-			return &conn{Conn: c, peer: credentials(c), release: sync.OnceFunc(func() { <-l.slots })}, nil
+			return &conn{Conn: c, peer: l.who(c), release: sync.OnceFunc(func() { <-l.slots })}, nil
 		default:
 			turnAway(c)
 		}

@@ -39,6 +39,9 @@ type desk struct {
 	taken  []rack.Command
 	issuer string
 	hang   bool
+	states []rack.State // of what is followed; each waits for a place in next
+	next   chan struct{}
+	left   chan error // of those who followed, why they left
 }
 
 func newDesk() *desk {
@@ -63,6 +66,34 @@ func (d *desk) Do(ctx context.Context, r Request) ([][]byte, error) {
 	}
 	d.taken, d.issuer = append(d.taken, cmd), r.Issuer
 	return wire.EncodeStatus(d.outcome(cmd, r.About), wire.StatusHead{Boot: boot}), nil
+}
+
+// Follow tells the states that the test wants, one for each place in next.
+func (d *desk) Follow(ctx context.Context, r Request, tell func([][]byte) error) (err error) {
+	defer func() {
+		if d.left != nil {
+			d.left <- err
+		}
+	}()
+	cmd, bad := wire.DecodeCommand(r.Payload, time.Now())
+	if bad != nil && !bad.Answerable {
+		return bad
+	}
+	d.mu.Lock()
+	d.taken, d.issuer = append(d.taken, cmd), r.Issuer
+	d.mu.Unlock()
+	for i, s := range d.states {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.next:
+		}
+		o := rack.Outcome{Command: r.ID, State: s, N: i + 1, At: time.Now()}
+		if err := tell(wire.EncodeStatus(o, wire.StatusHead{Boot: boot})); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *desk) outcome(cmd rack.Command, about string) rack.Outcome {
@@ -104,6 +135,9 @@ func run(t *testing.T, d Desk, l net.Listener) (stop func()) {
 	s, err := New(Opts{Boot: boot, Desk: d, Status: status})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, ok := l.(*pipes); ok { // which the kernel knows nothing of
+		s.who = func(net.Conn) Peer { return Peer{UID: 1000} }
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -187,7 +221,15 @@ func TestRequestsThatAreWrong(t *testing.T) {
 		{"GET", "/v1/nothing", "", 404},
 		{"DELETE", "/v1/status", "", 405},
 		{"GET", "/v1/journal/accept", "", 405},
-		{"POST", "/v1/commands", "{}", 405},
+		{"PUT", "/v1/commands", "{}", 405},
+		{"POST", "/v1/commands", "", 400},
+		{"POST", "/v1/commands", "null", 400},
+		{"POST", "/v1/commands", "[]", 400},
+		{"POST", "/v1/commands", "{}{}", 400},
+		{"POST", "/v1/commands", `{"id":"a/b","op":"outlet.cut"}`, 400},
+		{"POST", "/v1/commands", `{"id":7}`, 400},
+		{"POST", "/v1/commands", `{"op":"outlet.cut","op":"outlet.energise"}`, 400},
+		{"POST", "/v1/commands", `{"why":"` + strings.Repeat("x", 8<<10) + `"}`, 400},
 		{"POST", "/v1/journal/accept", "", 400},
 		{"POST", "/v1/journal/accept", "{}", 400},
 		{"POST", "/v1/journal/accept", `{"reason":"  "}`, 400},

@@ -21,6 +21,7 @@ const (
 	readLimit    = 10 * time.Second // until the whole request is there
 	answerLimit  = 15 * time.Second // for the desk and the status; the journal may wait for a disk
 	idleLimit    = 30 * time.Second // between two requests of one connection
+	writeLimit   = 10 * time.Second // for one state of a command to a peer that reads slowly
 	stopLimit    = 2 * time.Second  // for requests in flight when the agent stops
 	maxHeader    = 8 << 10          // bytes
 	maxBody      = 4 << 10          // bytes; a reason is a sentence
@@ -34,6 +35,9 @@ type Desk interface {
 	// form of up/cmd/ID. If the request is about another command and succeeded, the answer is the state of
 	// that one. An error means that there is no state, in words that may be shown to the peer.
 	Do(ctx context.Context, r Request) (states [][]byte, err error)
+	// Follow is Do for a command that takes its time: it tells each state in its parts as it comes, the terminal one last.
+	// A context that ends, or an error of tell, ends the following and not the command.
+	Follow(ctx context.Context, r Request, tell func(state [][]byte) error) error
 }
 
 // Opts is what a Server needs.
@@ -48,7 +52,10 @@ type Opts struct {
 var ErrOpts = errors.New("local: Boot, Desk and Status are required")
 
 // Server answers on the socket.
-type Server struct{ o Opts }
+type Server struct {
+	o   Opts
+	who func(net.Conn) Peer // the kernel's word
+}
 
 // New checks the options.
 func New(o Opts) (*Server, error) {
@@ -58,7 +65,7 @@ func New(o Opts) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{o: o}, nil
+	return &Server{o: o, who: credentials}, nil
 }
 
 // Run serves until ctx ends and closes the listener. Requests in flight have 2 s to end then.
@@ -74,7 +81,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		ErrorLog:       slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug), // peers that hang up in the middle
 	}
 	ended := make(chan error, 1) // one place: Serve ends once
-	go func() { ended <- h.Serve(newCapped(l)) }()
+	go func() { ended <- h.Serve(newCapped(l, s.who)) }()
 	select {
 	case err := <-ended:
 		return errors.Join(err, h.Close())
@@ -93,16 +100,22 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", s.status)
-	mux.HandleFunc("GET /v1/commands", s.list)
-	mux.HandleFunc("GET /v1/commands/{id}", s.get)
-	mux.HandleFunc("POST /v1/journal/accept", s.accept)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET /v1/status", brief(s.status))
+	mux.HandleFunc("GET /v1/commands", brief(s.list))
+	mux.HandleFunc("POST /v1/commands", s.command)
+	mux.HandleFunc("GET /v1/commands/{id}", brief(s.get))
+	mux.HandleFunc("POST /v1/journal/accept", brief(s.accept))
+	return mux
+}
+
+// brief bounds a request that is answered at once.
+func brief(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
 		defer cancel()
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		mux.ServeHTTP(w, r.WithContext(ctx))
-	})
+		h(w, r.WithContext(ctx))
+	}
 }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
@@ -136,8 +149,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
-	if peerOf(r.Context()).ReadOnly() {
-		refuse(w, http.StatusForbidden, "who you are is not known: reading only")
+	if readOnly(w, r) {
 		return
 	}
 	reason, err := readReason(r.Body)
@@ -146,6 +158,69 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.do(w, r, rack.OpJournalAccept, rack.Args{Reason: reason})
+}
+
+// readOnly refuses a peer that nobody vouches for.
+func readOnly(w http.ResponseWriter, r *http.Request) bool {
+	if !peerOf(r.Context()).ReadOnly() {
+		return false
+	}
+	refuse(w, http.StatusForbidden, "who you are is not known: reading only")
+	return true
+}
+
+// command gives a command to the desk and its states to the peer as they come, for as long as the command takes. A peer
+// that goes away, or does not read, changes nothing about the command.
+func (s *Server) command(w http.ResponseWriter, r *http.Request) {
+	if readOnly(w, r) {
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxCommandBytes))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	req, err := s.take(peerOf(r.Context()), body)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	out := newStream(w)
+	err = s.o.Desk.Follow(r.Context(), req, out.state)
+	s.o.Log.Info("command on the local socket", "id", req.ID, "issuer", req.Issuer, "error", err)
+	if err != nil && !out.begun {
+		refuse(w, http.StatusServiceUnavailable, err.Error())
+	}
+}
+
+// stream writes states as they come.
+type stream struct {
+	w     http.ResponseWriter
+	at    *http.ResponseController
+	begun bool
+}
+
+// newStream takes the limits of brief requests off the connection. Where there are none, as in tests without a connection,
+// there is nothing to take off.
+func newStream(w http.ResponseWriter) *stream {
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Time{}) // the server watches for the peer's end by reading
+	return &stream{w: w, at: c}
+}
+
+// state writes the parts of one state, each on a line of its own.
+func (s *stream) state(parts [][]byte) error {
+	_ = s.at.SetWriteDeadline(time.Now().Add(writeLimit))
+	if !s.begun {
+		s.begun = true
+		s.w.Header().Set("Content-Type", "application/x-ndjson")
+	}
+	for _, p := range parts {
+		if _, err := s.w.Write(append(p, '\n')); err != nil {
+			return err
+		}
+	}
+	return s.at.Flush()
 }
 
 // Errors of readReason, shown to the peer.

@@ -23,10 +23,11 @@ type envelope struct {
 	Iss    string                     `json:"iss,omitempty"`
 	Iat    int64                      `json:"iat,omitempty"`      // ms UTC, by the same clock as exp
 	Seq    int64                      `json:"seq,omitempty"`      // rises from one command of iss to the next
-	Aud    string                     `json:"aud"`                // SITE/AGENT: an agent that hears another one's commands refuses them
+	Aud    string                     `json:"aud,omitempty"`      // SITE/AGENT: an agent that hears another one's commands refuses them
 	Boot   string                     `json:"aud_boot,omitempty"` // an agent that has been started anew refuses it
 	Dry    bool                       `json:"dry,omitempty"`
 	Why    string                     `json:"why,omitempty"`
+	Glass  bool                       `json:"break_glass,omitempty"` // on the local socket only; wants a why
 }
 
 // newID names a command: 26 characters that no other command will have.
@@ -35,12 +36,13 @@ func newID() string { return rand.Text() }
 // order is what somebody wants of an agent, as typed.
 type order struct {
 	id, op, target string
-	site, agent    string
+	site, agent    string // empty on the local socket, where it goes to the one agent that there is
 	args           map[string]string
 	ttl            time.Duration // from now until the first step has to begin
 	audBoot        string        // empty: any boot of the agent
 	dry            bool
 	why            string
+	breakGlass     bool
 	key            wire.Key  // without a private half: the command goes unsigned
 	sent           time.Time // the moment of sending by the clock here: what a signed command is counted by
 }
@@ -53,7 +55,7 @@ func (o order) encode(now time.Time) ([]byte, error) {
 	}
 	e := envelope{
 		V: 1, ID: o.id, Op: o.op, Target: o.target, Args: arguments(o.args), Exp: now.Add(o.ttl).UnixMilli(),
-		Aud: o.site + "/" + o.agent, Boot: o.audBoot, Dry: o.dry, Why: o.why,
+		Aud: o.to(), Boot: o.audBoot, Dry: o.dry, Why: o.why, Glass: o.breakGlass,
 	}
 	if o.key.HasPrivate() {
 		// seq is the time in ms: whoever signs needs no memory of the last one, and a person's commands of one machine rise by
@@ -71,6 +73,14 @@ func (o order) encode(now time.Time) ([]byte, error) {
 		return payload, nil
 	}
 	return o.key.Sign(payload)
+}
+
+// to is the agent's name as aud has it.
+func (o order) to() string {
+	if o.site == "" {
+		return ""
+	}
+	return o.site + "/" + o.agent
 }
 
 // arguments gives each value its JSON type: numbers, true and false as such, everything else as text, and always so
@@ -104,12 +114,18 @@ func scalar(s string) bool {
 // String tells a person what is sent.
 func (o order) String() string {
 	text := fmt.Sprintf("%s %s", o.op, o.target)
+	if o.breakGlass {
+		text += " (break-glass)"
+	}
 	if o.dry {
 		text += " (dry: nothing is done)"
 	}
-	by := ""
-	if o.key.HasPrivate() {
-		by = fmt.Sprintf(", signed by %s with key %s", o.key.Issuer, o.key.ID)
+	way := "to " + o.to()
+	if o.site == "" {
+		way = "on this machine"
 	}
-	return fmt.Sprintf("command %s to %s/%s%s: %s", o.id, o.site, o.agent, by, text)
+	if o.key.HasPrivate() {
+		way += fmt.Sprintf(", signed by %s with key %s", o.key.Issuer, o.key.ID)
+	}
+	return fmt.Sprintf("command %s %s: %s", o.id, way, text)
 }

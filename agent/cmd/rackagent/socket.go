@@ -41,6 +41,11 @@ func ask(ctx context.Context, path string, question func(context.Context, *local
 	if err == nil {
 		return nil
 	}
+	return noAnswer(path, err)
+}
+
+// noAnswer tells that a question got none.
+func noAnswer(path string, err error) error {
 	f := &failure{err: fmt.Errorf("local socket %s: %w", path, err), hint: socketHint(err), status: exitOther}
 	var refused *local.Refused
 	if errors.As(err, &refused) && refused.Code == http.StatusBadRequest {

@@ -51,6 +51,10 @@ func (silentDesk) Do(context.Context, local.Request) ([][]byte, error) {
 	return nil, errors.New("the desk did not answer")
 }
 
+func (silentDesk) Follow(context.Context, local.Request, func([][]byte) error) error {
+	return errors.New("the desk did not answer")
+}
+
 // serves lets a status be asked on a socket of its own.
 func serves(t *testing.T, st agent.Status) (socket string) {
 	t.Helper()
