@@ -24,7 +24,7 @@ func (a *Agent) listen(edges *layer, group *errgroup.Group) error {
 		if err != nil {
 			return err
 		}
-		s, err := local.New(local.Opts{Boot: a.boot, Desk: counter{a}, Status: a.statusJSON, Log: a.log})
+		s, err := local.New(local.Opts{Boot: a.boot, Desk: counter{a}, Status: a.statusJSON, Story: a.story, Log: a.log})
 		if err != nil {
 			return err
 		}

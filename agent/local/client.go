@@ -65,6 +65,11 @@ func (c *Client) Get(ctx context.Context, id string) (wire.Status, error) {
 	return c.state(ctx, http.MethodGet, "/v1/commands/"+url.PathEscape(id), nil)
 }
 
+// Story is all that is recorded of a command, as the agent wrote it.
+func (c *Client) Story(ctx context.Context, id string) (json.RawMessage, error) {
+	return c.ask(ctx, http.MethodGet, "/v1/commands/"+url.PathEscape(id)+"/story", nil)
+}
+
 // Accept accepts that the journal was lost: the agent stops observing and takes commands again.
 func (c *Client) Accept(ctx context.Context, reason string) (wire.Status, error) {
 	body, err := json.Marshal(map[string]string{"reason": reason})

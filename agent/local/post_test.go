@@ -202,6 +202,31 @@ func TestTheAgentStopsInTheMiddle(t *testing.T) {
 	}
 }
 
+func TestStory(t *testing.T) {
+	story := func(_ context.Context, id string) ([]byte, error) {
+		switch id {
+		case "known":
+			return []byte(`{"command":{}}`), nil
+		case "broken":
+			return nil, errors.New("the disk")
+		}
+		return nil, ErrUnknown
+	}
+	s, err := New(Opts{Boot: boot, Desk: newDesk(), Status: status, Story: story})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, code := range map[string]int{"known": 200, "other": 404, "broken": 503, "a.b": 400} {
+		if got := asked(s, Peer{UID: nobody}, "GET", "/v1/commands/"+id+"/story", ""); got.Code != code {
+			t.Errorf("%s: %d, want %d", id, got.Code, code)
+		}
+	}
+	s.o.Story = nil
+	if got := asked(s, Peer{}, "GET", "/v1/commands/known/story", ""); got.Code != 404 {
+		t.Errorf("not offered: %d", got.Code)
+	}
+}
+
 // FuzzTake: whatever a peer posts is refused or becomes a payload with an id, and no member that it wrote is lost.
 func FuzzTake(f *testing.F) {
 	f.Add([]byte(`{"v":1,"op":"outlet.cut","target":"outlet/pdu-a.3"}`))

@@ -45,11 +45,16 @@ type Opts struct {
 	Boot   string // of this life of the agent
 	Desk   Desk
 	Status func(ctx context.Context) ([]byte, error) // one JSON value
-	Log    *slog.Logger                              // nil: nothing is logged
+	// Story gives all that is recorded of a command, as one JSON value, or ErrUnknown; nil: it is not offered.
+	Story func(ctx context.Context, id string) ([]byte, error)
+	Log   *slog.Logger // nil: nothing is logged
 }
 
 // ErrOpts is returned by New.
 var ErrOpts = errors.New("local: Boot, Desk and Status are required")
+
+// ErrUnknown is for Story, of an id that nothing is recorded of.
+var ErrUnknown = errors.New("no such command is recorded here")
 
 // Server answers on the socket.
 type Server struct {
@@ -105,6 +110,9 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("POST /v1/commands", s.command)
 	mux.HandleFunc("GET /v1/commands/{id}", brief(s.get))
 	mux.HandleFunc("POST /v1/journal/accept", brief(s.accept))
+	if s.o.Story != nil {
+		mux.HandleFunc("GET /v1/commands/{id}/story", brief(s.story))
+	}
 	return mux
 }
 
@@ -146,6 +154,23 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.do(w, r, rack.OpGet, rack.Args{ID: id})
+}
+
+func (s *Server) story(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	if !rack.ValidCommandID(id) {
+		refuse(w, http.StatusBadRequest, "id: want 1 to 36 letters, digits, _ and -")
+		return
+	}
+	body, err := s.o.Story(r.Context(), id)
+	switch {
+	case errors.Is(err, ErrUnknown):
+		refuse(w, http.StatusNotFound, err.Error())
+	case err != nil:
+		refuse(w, http.StatusServiceUnavailable, err.Error())
+	default:
+		answer(w, [][]byte{body})
+	}
 }
 
 func (s *Server) accept(w http.ResponseWriter, r *http.Request) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rackagent/agent/local"
+	"rackagent/agent/rack"
 )
 
 // local sends the command through the socket of the agent on this machine.
@@ -57,7 +58,7 @@ func tellLocally(ctx context.Context, path string, o order, tellerOf func(order)
 	defer cancel(nil)
 	silence := time.AfterFunc(o.ttl+firstWord, func() { cancel(errSilence) })
 	defer silence.Stop()
-	f := &follower{teller: tellerOf(o), heard: func() { silence.Reset(nextWord) }}
+	f := &follower{teller: tellerOf(o), heard: func(s rack.State) { silence.Reset(quiet(s)) }}
 	client := local.Dial(path)
 	defer client.Close()
 	err = client.Command(ctx, payload, f.take)

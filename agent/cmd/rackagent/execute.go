@@ -43,6 +43,8 @@ type commandLine struct {
 	Echo          echoCmd    `cmd:"" help:"Answer the self tests of a site's agents, until interrupted."`
 	Get           getCmd     `cmd:"" help:"Show what is recorded of a command."`
 	List          listCmd    `cmd:"" help:"List the newest commands."`
+	Why           whyCmd     `cmd:"" help:"Tell the story of a command: who asked, what was planned, what came of it and why."`
+	Approve       approveCmd `cmd:"" help:"Approve a command that waits for a second person."`
 	Keys          keysCmd    `cmd:"" help:"Make and show the keys that sign commands."`
 	JournalAccept acceptCmd  `cmd:"" help:"Accept that the journal was lost: the agent stops observing and switches again."`
 	Version       versionCmd `cmd:"" help:"Show which program this is."`

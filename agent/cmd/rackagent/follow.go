@@ -28,7 +28,8 @@ func (t *wordTeller) state(s wire.Status) { printState(t.app, s) }
 // follower puts the states of one command together as they come, over however many connections.
 type follower struct {
 	teller
-	heard func() // the agent lives and has spoken of the command
+	heard func(rack.State) // the agent lives and has spoken of the command
+	first bool             // the first state is all that is asked for
 	parts wire.Reassembly
 	last  wire.Status
 	any   bool // last is one
@@ -40,7 +41,7 @@ func (f *follower) take(payload []byte) bool {
 	if err != nil {
 		return false // not the agent's, or of a later version; whoever sent it, it ends nothing
 	}
-	f.heard()
+	f.heard(part.State)
 	f.message(payload)
 	whole, ok := f.parts.Add(part)
 	if !ok {
@@ -51,7 +52,7 @@ func (f *follower) take(payload []byte) bool {
 	if news {
 		f.state(whole)
 	}
-	return whole.State.Terminal()
+	return f.first || whole.State.Terminal()
 }
 
 // verdict is how the program ends after the command has.

@@ -23,6 +23,17 @@ const (
 	betweenTries = time.Second
 )
 
+// quiet is how long nothing may be heard after a state: a command that waits for a second person is not told again.
+func quiet(s rack.State) time.Duration {
+	if s == rack.StateWaiting {
+		return approvalLimit + nextWord
+	}
+	return nextWord
+}
+
+// approvalLimit is how long a command waits for its second person (contract).
+const approvalLimit = 5 * time.Minute
+
 var errSilence = errors.New("no word from the agent")
 
 // send sends the command until it has ended, over a new connection if one is lost: the agent acts once, however often
@@ -43,7 +54,7 @@ func (s session) send(ctx context.Context, o order, t teller) error {
 	}
 	silence := time.AfterFunc(o.ttl+firstWord, func() { cancel(errSilence) })
 	defer silence.Stop()
-	f := &follower{teller: t, heard: func() { silence.Reset(nextWord) }}
+	f := &follower{teller: t, heard: func(s rack.State) { silence.Reset(quiet(s)) }}
 	for {
 		err = s.do(ctx, client, o, payload, f)
 		client.Close()

@@ -16,6 +16,9 @@ import (
 // printState tells a state of a command: what was done, on what, and what the meter said before and after.
 func printState(a *app, s wire.Status) {
 	a.printf("%s%s\n", s.State, explained(s.Code, s.Text))
+	if s.State == rack.StateWaiting {
+		a.printf("  until %s another person may type: rackagent approve %s --key FILE\n  sha256 %s\n", s.Until.Local().Format(time.DateTime), s.Command, s.Sha256)
+	}
 	if !s.Earliest.IsZero() {
 		a.printf("  possible from %s on\n", s.Earliest.Local().Format(time.TimeOnly))
 	}

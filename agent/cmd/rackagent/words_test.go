@@ -69,7 +69,7 @@ func TestVerdicts(t *testing.T) {
 func TestFollower(t *testing.T) {
 	var out bytes.Buffer
 	heard := 0
-	f := &follower{teller: &wordTeller{&app{outside: outside{out: &out}}}, heard: func() { heard++ }}
+	f := &follower{teller: &wordTeller{&app{outside: outside{out: &out}}}, heard: func(rack.State) { heard++ }}
 	take := func(o rack.Outcome) (ended bool) {
 		for _, m := range wire.EncodeStatus(o, wire.StatusHead{Boot: "b"}) {
 			ended = f.take(m)
