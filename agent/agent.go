@@ -141,7 +141,7 @@ func (a *Agent) wire(found journal.Found) error {
 		Orders: found.Orders, Records: append(append([]rack.Record(nil), found.Withdrawn...), found.Wiring...),
 		Unfinished: movesPower(found.Unfinished), Standing: power.LastSwitched(a.inv.Layout, a.journal.List(lookBack)),
 	})
-	ids, err := identities(a.conf.Commands)
+	ids, err := identities(a.conf.Site, a.conf.Commands)
 	if err != nil {
 		return err
 	}

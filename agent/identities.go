@@ -9,7 +9,7 @@ import (
 )
 
 // identities are who may command, as the desk knows them. The configuration was checked before.
-func identities(c config.Commands) (command.Identities, error) {
+func identities(site string, c config.Commands) (command.Identities, error) {
 	var out command.Identities
 	for _, r := range c.AllRoles() {
 		role := command.Role{Name: r.Name, Firm: r.Firm, Life: r.Life(), AddsPerS: r.AddsPerS}
@@ -28,6 +28,9 @@ func identities(c config.Commands) (command.Identities, error) {
 	for _, k := range c.Keys {
 		out.Keys = append(out.Keys, command.Key{ID: k.KID, Issuer: k.Issuer, Role: k.Role, Public: k.PublicKey(), Revoked: k.Revoked})
 	}
+	for _, p := range c.Agents {
+		out.Keys = append(out.Keys, command.Key{ID: p.KID, Issuer: site + "/" + p.Agent, Node: p.Node, Public: p.PublicKey()})
+	}
 	for _, u := range c.Users {
 		out.Users = append(out.Users, command.User{UID: uint32(u.UID), Issuer: u.Issuer, Role: u.Role})
 	}
@@ -41,6 +44,9 @@ func keyIDs(c config.Commands) []string {
 		if !k.Revoked {
 			ids = append(ids, k.KID)
 		}
+	}
+	for _, p := range c.Agents {
+		ids = append(ids, p.KID)
 	}
 	slices.Sort(ids)
 	return ids

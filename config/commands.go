@@ -11,6 +11,7 @@ import (
 type Commands struct {
 	Unsigned bool   `yaml:"unsigned"` // take unsigned commands; they never move a firm node
 	Keys     []Key  `yaml:"keys,omitempty"`
+	Agents   []Peer `yaml:"agents,omitempty"`
 	Users    []User `yaml:"users,omitempty"`
 	Roles    []Role `yaml:"roles,omitempty"` // of the file; AllRoles has the others too
 }
@@ -36,8 +37,13 @@ type Key struct {
 }
 
 // PublicKey is Public as bytes; nil if it is not one.
-func (k Key) PublicKey() []byte {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(k.Public)
+func (k Key) PublicKey() []byte { return publicKey(k.Public) }
+
+// PublicKey is Public as bytes; nil if it is not one.
+func (p Peer) PublicKey() []byte { return publicKey(p.Public) }
+
+func publicKey(text string) []byte {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(b) != publicKeyBytes {
 		return nil
 	}
@@ -45,6 +51,14 @@ func (k Key) PublicKey() []byte {
 }
 
 const publicKeyBytes = 32 // Ed25519
+
+// Peer is another agent that passes on commands of persons: the controller whose node this agent is.
+type Peer struct {
+	Agent  string `yaml:"agent"`  // of this site; its issuer is SITE/AGENT
+	KID    string `yaml:"kid"`    // usually SITE/AGENT too
+	Public string `yaml:"public"` // as in Key
+	Node   string `yaml:"node"`   // what that agent calls this one
+}
 
 // User is who stands behind a uid of the local socket.
 type User struct {
@@ -127,18 +141,31 @@ func (k *checker) commandKeys() {
 	kids, publics := map[string]string{}, map[string]string{}
 	for i, key := range k.c.Commands.Keys {
 		at := index("commands.keys", i)
-		if k.given(at+".kid", key.KID == "") && !kidRule.MatchString(key.KID) {
-			k.errorf(at+".kid", "", "not 1 to 64 of the characters A-Z a-z 0-9 . _ @ / -")
-		}
-		k.unique(kids, at+".kid", key.KID, "kid")
+		k.key(at, key.KID, key.Public, kids, publics)
 		k.issuer(at+".issuer", key.Issuer)
 		k.role(at+".role", key.Role)
-		if k.given(at+".public", key.Public == "") && key.PublicKey() == nil {
-			k.errorf(at+".public", "rackagent keys show FILE prints it", "not an Ed25519 public key: 43 characters of base64url")
-		}
-		// One key with two names would be one person with two voices.
-		k.unique(publics, at+".public", key.Public, "key")
 	}
+	for i, peer := range k.c.Commands.Agents {
+		at := index("commands.agents", i)
+		k.name(at+".agent", peer.Agent)
+		k.name(at+".node", peer.Node)
+		k.key(at, peer.KID, peer.Public, kids, publics)
+		if peer.Agent != "" && peer.Agent == k.c.Agent {
+			k.errorf(at+".agent", "", "this agent passes nothing on to itself")
+		}
+	}
+}
+
+// key judges a public key and its name. One key with two names would be one person with two voices.
+func (k *checker) key(at, kid, public string, kids, publics map[string]string) {
+	if k.given(at+".kid", kid == "") && !kidRule.MatchString(kid) {
+		k.errorf(at+".kid", "", "not 1 to 64 of the characters A-Z a-z 0-9 . _ @ / -")
+	}
+	k.unique(kids, at+".kid", kid, "kid")
+	if k.given(at+".public", public == "") && publicKey(public) == nil {
+		k.errorf(at+".public", "rackagent keys show FILE prints it", "not an Ed25519 public key: 43 characters of base64url")
+	}
+	k.unique(publics, at+".public", public, "key")
 }
 
 func (k *checker) users() {

@@ -39,6 +39,12 @@ c.yaml:9:28: commands.keys[0].issuer: names that begin with local/ are the agent
 c.yaml:9:54: commands.keys[0].role: no role is named "king" (roles: operator, approver, automation, grid, read-only)`,
 		},
 		{
+			"agents", commands, keyed(`commands:|  agents:|    - {agent: r17, kid: ams1/r17, node: gpu-9, public: PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw}|    - {agent: ctl, kid: a-1, public: x}`),
+			`c.yaml:9:15: commands.agents[0].agent: this agent passes nothing on to itself
+c.yaml:10:7: commands.agents[1].node: this key is missing
+c.yaml:10:38: commands.agents[1].public: not an Ed25519 public key: 43 characters of base64url (rackagent keys show FILE prints it)`,
+		},
+		{
 			"users", commands, keyed(`commands:|  users:|    - {uid: 65534, issuer: alice, role: operator}|    - {uid: -1, issuer: alice, role: operator}|    - {uid: 0, issuer: root, role: operator}|    - {uid: 0, issuer: "", role: operator}|    - {issuer: alice, role: operator}`),
 			`c.yaml:9:13: commands.users[0].uid: 65534 is nobody's uid
 c.yaml:10:13: commands.users[1].uid: -1 is nobody's uid

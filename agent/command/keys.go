@@ -30,6 +30,9 @@ type Key struct {
 	Role    string
 	Public  ed25519.PublicKey
 	Revoked bool // known and not taken any more
+	// Node makes it the key of another agent, the controller of a GPU server: what that agent calls this one. Its issuer is
+	// SITE/AGENT, it has no role, and what it signs passes on a person's command.
+	Node string
 }
 
 // User is who stands behind a uid of the local socket. The issuer is the person's, as with keys: whoever has both
@@ -65,7 +68,7 @@ func newRing(ids Identities) (*ring, error) {
 	}
 	for _, k := range ids.Keys {
 		_, twice := r.keys[k.ID]
-		if _, known := r.roles[k.Role]; twice || !known || len(k.Public) != ed25519.PublicKeySize || !wire.ValidKeyID(k.ID) || !wire.ValidIssuer(k.Issuer) {
+		if _, known := r.roles[k.Role]; twice || known == (k.Node != "") || len(k.Public) != ed25519.PublicKeySize || !wire.ValidKeyID(k.ID) || !wire.ValidIssuer(k.Issuer) {
 			return nil, fmt.Errorf("%w: key %q", ErrIdentities, k.ID)
 		}
 		r.keys[k.ID] = k
@@ -109,13 +112,15 @@ func (r *ring) permits(l *rack.Layout, cmd *rack.Command) *rack.Refusal {
 	switch {
 	case !ok:
 		return refuse(rack.CodeUnknownKey, "%s has no role here", cmd.Issuer)
-	case !slices.Contains(role.Verbs, cmd.Op):
+	case !role.allows(cmd.Op):
 		return refuse(rack.CodeUnknownKey, "role %s of %s does not allow %s", role.Name, cmd.Issuer, cmd.Op)
 	case about(cmd.Op):
 		return nil
 	}
 	return r.covers(l, cmd, cmd.Target)
 }
+
+func (r Role) allows(op rack.Op) bool { return slices.Contains(r.Verbs, op) }
 
 // about tells the verbs that are about another command: they name the rack and touch nothing of it.
 func about(op rack.Op) bool {

@@ -130,6 +130,10 @@ func (d *Desk) authorise(cmd *rack.Command) *rack.Refusal {
 		return nil
 	case cmd.Origin == rack.OriginLocal && d.ring.openTo(cmd):
 		return nil
+	case d.ring.keys[cmd.Key].Node != "":
+		return d.derived(cmd)
+	case cmd.Parent != nil:
+		return refuse(rack.CodeUnknownKey, "%s is no agent: only an agent passes on a person's command", cmd.Issuer)
 	}
 	return d.ring.permits(d.o.Layout, cmd)
 }

@@ -76,6 +76,12 @@ type If struct {
 	State string `json:"state,omitempty"`
 }
 
+// Parent is a person's command and its approval as another agent received them.
+type Parent struct {
+	Command  string `json:"command"`
+	Approval string `json:"approval,omitempty"`
+}
+
 // Command is a decoded command. It is stored in the journal as it is.
 type Command struct {
 	ID      string    `json:"id"`
@@ -98,6 +104,7 @@ type Command struct {
 	// BreakGlass: a person at the rack stands in for the second one. Only over the local socket, and only with Why.
 	BreakGlass bool      `json:"break_glass,omitempty"`
 	Approval   *Approval `json:"approval,omitempty"` // of a second person, where one was needed
+	Parent     *Parent   `json:"parent,omitempty"`   // what another agent passes on
 	Hash       Hash      `json:"hash"`
 	Received   time.Time `json:"received"` // carries the monotonic clock until it is stored
 	// StartBy is Exp turned into the monotonic clock on receipt; never stored, never moved afterwards.
@@ -106,7 +113,7 @@ type Command struct {
 
 // AcceptedN is the N of the command's accepted state: the first, or the second after waiting.
 func (c *Command) AcceptedN() int {
-	if c.Approval != nil {
+	if c.Approval != nil && c.Parent == nil { // what another agent passes on did not wait here
 		return 2
 	}
 	return 1

@@ -87,7 +87,7 @@ func Verbs() []rack.Op {
 
 // members are the names that the envelope knows.
 func members() []string {
-	return []string{"v", "id", "op", "target", "args", "exp", "iss", "iat", "seq", "aud", "aud_boot", "if", "dry", "why", "break_glass"}
+	return []string{"v", "id", "op", "target", "args", "exp", "iss", "iat", "seq", "aud", "aud_boot", "if", "dry", "why", "break_glass", "parent"}
 }
 
 // DecodeCommand reads the payload of down/cmd that was received at the given moment. Members of the envelope that
@@ -158,10 +158,11 @@ func envelope(cmd *rack.Command, m map[string]any) *Refused {
 	cmd.Dry = f.flag("dry")
 	cmd.BreakGlass = f.flag("break_glass")
 	cmd.Why = f.text("why", 0, maxWhy, printed.MatchString)
-	args, conditions := f.object("args"), f.object("if")
+	args, conditions, parent := f.object("args"), f.object("if"), f.object("parent")
 	arguments(args, cmd, shape)
 	preconditions(conditions, cmd)
-	for _, bad := range []*Refused{f.bad, args.bad, conditions.bad} {
+	passedOn(parent, cmd)
+	for _, bad := range []*Refused{f.bad, args.bad, conditions.bad, parent.bad} {
 		if bad != nil {
 			return bad
 		}
@@ -210,6 +211,17 @@ func arguments(f *fields, cmd *rack.Command, shape form) {
 		Reason:    f.text("reason", 1, maxWhy, printed.MatchString),
 		Sha256:    f.text("sha256", 64, 64, digest.MatchString),
 	}
+}
+
+// passedOn reads what another agent received of persons.
+func passedOn(f *fields, cmd *rack.Command) {
+	if len(f.m) == 0 {
+		return
+	}
+	f.only(rack.CodeBadSchema, []string{"command", "approval"}, "has no place in a parent")
+	f.need("command")
+	signed := func(s string) bool { return IsSigned([]byte(s)) }
+	cmd.Parent = &rack.Parent{Command: f.text("command", 1, MaxCommandBytes, signed), Approval: f.text("approval", 1, MaxCommandBytes, signed)}
 }
 
 func preconditions(f *fields, cmd *rack.Command) {

@@ -63,7 +63,7 @@ func envelopeWith(change string) string {
 
 func TestCommandsTaken(t *testing.T) {
 	for _, change := range []string{
-		``, `"later":{"a":[1,2,{"b":null}]}`, `"parent":"x"`, `"if":{}`, `"if":{"state":"off"}`, `"args":{}`, `"args":{"deadline_s":0.5}`,
+		``, `"later":{"a":[1,2,{"b":null}]}`, `"origin":"x"`, `"if":{}`, `"if":{"state":"off"}`, `"args":{}`, `"args":{"deadline_s":0.5}`,
 		`"args":{"deadline_s":6e2}`, `"args":{"force":false}`, `"exp":253402300799999`, `"why":""`, `"why":"Größe <&>"`, `"seq":0`,
 		`"op":"outlet.energise"`, `"op":"identify","target":"rack"`, `"op":"cmd.list","target":"rack"`,
 		`"op":"cmd.list","target":"rack","args":{"n":200}`, `"op":"cmd.get","target":"rack","args":{"id":"x_-9"}`,
@@ -318,12 +318,15 @@ func command(t *rapid.T) string {
 		m["args"] = args
 	}
 	optional := map[string]func() any{
-		"iss":         func() any { return rapid.StringMatching(`[a-z][A-Za-z0-9._@-]{0,20}`).Draw(t, "iss") },
-		"iat":         func() any { return ms.Draw(t, "iat") },
-		"seq":         func() any { return rapid.Int64Range(0, maxSafe).Draw(t, "seq") },
-		"aud":         func() any { return rapid.StringMatching(`[a-z0-9-]{1,23}/[a-z0-9-]{1,23}`).Draw(t, "aud") },
-		"aud_boot":    func() any { return rapid.StringMatching(`[A-Z0-9]{8,26}`).Draw(t, "aud_boot") },
-		"dry":         func() any { return rapid.Bool().Draw(t, "dry") },
+		"iss":      func() any { return rapid.StringMatching(`[a-z][A-Za-z0-9._@-]{0,20}`).Draw(t, "iss") },
+		"iat":      func() any { return ms.Draw(t, "iat") },
+		"seq":      func() any { return rapid.Int64Range(0, maxSafe).Draw(t, "seq") },
+		"aud":      func() any { return rapid.StringMatching(`[a-z0-9-]{1,23}/[a-z0-9-]{1,23}`).Draw(t, "aud") },
+		"aud_boot": func() any { return rapid.StringMatching(`[A-Z0-9]{8,26}`).Draw(t, "aud_boot") },
+		"dry":      func() any { return rapid.Bool().Draw(t, "dry") },
+		"parent": func() any {
+			return map[string]any{"command": rapid.StringMatching(`[A-Za-z0-9_-]{1,20}\.[A-Za-z0-9_-]{0,20}\.[A-Za-z0-9_-]{0,20}`).Draw(t, "parent")}
+		},
 		"break_glass": func() any { return rapid.Bool().Draw(t, "break_glass") },
 		"why":         func() any { return rapid.StringMatching(`[ -~]{0,80}`).Draw(t, "why") },
 		"if":          func() any { return map[string]any{"gen": rapid.Int64Range(0, maxSafe).Draw(t, "gen")} },
