@@ -16,53 +16,66 @@ type plot struct {
 	in   setting
 	play func(r *rig)
 	ids  []string
+	sign bool // everybody has to sign
 }
 
 func plots() []plot {
 	return []plot{
-		{"cut", eight(), func(r *rig) {
+		{name: "cut", in: eight(), play: func(r *rig) {
 			r.send("c1", "outlet.cut", "outlet/pdu-a.3")
 			time.Sleep(10 * time.Second)
-		}, []string{"c1"}},
-		{"welded", eight(), func(r *rig) {
+		}, ids: []string{"c1"}},
+		{name: "welded", in: eight(), play: func(r *rig) {
 			r.inject("welded=pdu-a.5")
 			r.send("c1", "outlet.cut", "outlet/pdu-a.5")
 			time.Sleep(10 * time.Second)
-		}, []string{"c1"}},
-		{"cycle", eight(), func(r *rig) {
+		}, ids: []string{"c1"}},
+		{name: "cycle", in: eight(), play: func(r *rig) {
 			r.send("c1", "outlet.cycle", "outlet/pdu-a.4")
 			time.Sleep(50 * time.Second)
-		}, []string{"c1"}},
-		{"take over", eight(), func(r *rig) {
+		}, ids: []string{"c1"}},
+		{name: "take over", in: eight(), play: func(r *rig) {
 			r.inject("brownout=pdu-a")
 			time.Sleep(35 * time.Second)
 			r.send("c1", "outlet.energise", "node/asic-2")
 			time.Sleep(10 * time.Second)
-		}, []string{"c1"}},
-		{"three at once", eight(), func(r *rig) {
+		}, ids: []string{"c1"}},
+		{name: "three at once", in: eight(), play: func(r *rig) {
 			r.send("c1", "outlet.cut", "outlet/pdu-a.1")
 			r.send("c2", "outlet.cut", "outlet/pdu-a.2")
 			r.send("c3", "outlet.cut", "node/gpu-1")
 			time.Sleep(10 * time.Second)
-		}, []string{"c1", "c2", "c3"}},
-		{"take over one of two banks", rackOf("ac24"), func(r *rig) {
+		}, ids: []string{"c1", "c2", "c3"}},
+		{name: "take over one of two banks", in: rackOf("ac24"), play: func(r *rig) {
 			r.inject("brownout=pdu-a.bank.2")
 			time.Sleep(35 * time.Second)
 			r.send("c1", "outlet.energise", "outlet/pdu-a.18")
 			r.send("c2", "outlet.cut", "outlet/pdu-a.1")
 			time.Sleep(10 * time.Second)
-		}, []string{"c1", "c2"}},
-		{"bank meter", rackOf("ac8-bank"), func(r *rig) {
+		}, ids: []string{"c1", "c2"}},
+		{name: "bank meter", in: rackOf("ac8-bank"), play: func(r *rig) {
 			time.Sleep(5 * time.Second)
 			r.send("c1", "outlet.cut", "outlet/pdu-a.2")
 			time.Sleep(10 * time.Second)
-		}, []string{"c1"}},
-		{"slot", rackOf("dc6"), func(r *rig) {
+		}, ids: []string{"c1"}},
+		{name: "two persons", in: eight(), sign: true, play: func(r *rig) {
+			r.twoPersons("c1", "a1", 1, "outlet/pdu-a.8")
+			time.Sleep(10 * time.Second)
+		}, ids: []string{"c1", "a1"}},
+		{name: "slot", in: rackOf("dc6"), play: func(r *rig) {
 			r.send("c1", "outlet.cycle", "outlet/pdu-a.3")
 			r.send("c2", "outlet.cut", "node/gpu-1")
 			time.Sleep(50 * time.Second)
-		}, []string{"c1", "c2"}},
+		}, ids: []string{"c1", "c2"}},
 	}
+}
+
+func (p plot) setting(t *testing.T) setting {
+	t.Helper()
+	if p.sign {
+		return keyed(t, p.in, false)
+	}
+	return p.in
 }
 
 func rackOf(model string) setting {
@@ -101,7 +114,7 @@ func TestACrashAtAnyWriteOrCommit(t *testing.T) {
 func count(t *testing.T, p plot) (writes, commits int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRigIn(t, p.in)
+		r := newRigIn(t, p.setting(t))
 		r.start()
 		p.play(r)
 		writes, commits = r.life.counted()
@@ -115,7 +128,7 @@ func interrupt(t *testing.T, p plot, at point) {
 	t.Helper()
 	t.Run(fmt.Sprintf("%s-%d-%s", at.what, at.n, at.phase), func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRigIn(t, p.in)
+			r := newRigIn(t, p.setting(t))
 			r.life = newLife(r.world, p.in.writes)
 			r.life.crash = at
 			copied := filepath.Join(t.TempDir(), "state")

@@ -46,6 +46,7 @@ func keyed(t *testing.T, in setting, unsigned bool) setting {
 		{"alice-0", "operator", ", revoked: true"},
 		{"bob-1", "automation", ""},
 		{"wall-1", "read-only", ""},
+		{"carol-1", "approver", ""},
 	} {
 		issuer, _, _ := strings.Cut(k.kid, "-")
 		commands += fmt.Sprintf("    - {kid: %s, issuer: %s, role: %s, public: %s%s}\n", k.kid, issuer, k.role, b64(publicOf(k.kid)), k.more)
