@@ -123,7 +123,7 @@ func TestRealAgentOnBoardsUnderFaults(t *testing.T) {
 			if err := a.w.Heal(f); err != nil {
 				a.t.Error(err)
 			}
-			time.Sleep(20 * time.Second)
+			time.Sleep(time.Minute) // what was absent is looked for every 20 s by then, times a random factor
 			a.order("x2", "outlet.cut", "outlet/pdu-a.2", "succeeded")
 		}},
 		"restart within a cycle": {"dc6", 1, func(a *realRack) {
