@@ -321,6 +321,66 @@ func TestMosquittoTLSAndPassword(t *testing.T) {
 	}
 }
 
+// A new certificate is taken without a moment offline: no will is heard and nothing is lost. One that the broker refuses
+// changes nothing.
+func TestMosquittoRenewedCertificate(t *testing.T) {
+	a, stranger := newAuthority(t), newAuthority(t)
+	a.issue("broker", "broker")
+	a.issue("agent", agent)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	l.Close()
+	m := newMosquitto(t, "listener "+port+" 127.0.0.1", "cafile "+a.path("ca.pem"), "certfile "+a.path("broker.pem"),
+		"keyfile "+a.path("broker.key"), "require_certificate true")
+	w := m.watch()
+	files := TLS{CA: a.path("ca.pem"), Cert: a.path("agent.pem"), Key: a.path("agent.key"), ServerName: "broker", Names: []string{agent}}
+	dial, err := Dialer([]string{"mqtts://127.0.0.1:" + port}, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := e2eRig(t, dial, sayings, answering, func(_ *rig, o *Opts) { o.Look, o.hurry = files.Look, 60 })
+	eventually(t, 5*time.Second, "the link", up(r))
+	sent := 0
+	send := func() {
+		r.send(result("cmd/n"+strconv.Itoa(sent), "x"))
+		sent++
+	}
+	a.issue("agent", agent)
+	eventually(t, 20*time.Second, "the new certificate to be taken", func() bool { send(); return r.Stats().Renewals == 1 })
+	eventually(t, 5*time.Second, "the link", up(r))
+	m.publish(cmdAt, ids(20)...)
+	eventually(t, 5*time.Second, "answers", func() bool { return w.count(upAt+"cmd/c") >= 20 })
+
+	stranger.issue("agent", agent)
+	for _, name := range []string{"agent.pem", "agent.key"} {
+		b, err := os.ReadFile(stranger.path(name))
+		if err == nil {
+			err = os.WriteFile(a.path(name), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, 20*time.Second, "the foreign certificate to be refused", func() bool {
+		send()
+		return slices.ContainsFunc(r.said(rack.Error), func(s string) bool { return strings.Contains(s, "the old connection stays") })
+	})
+	eventually(t, 5*time.Second, "all messages", func() bool {
+		for i := range sent {
+			if w.count(upAt+"cmd/n"+strconv.Itoa(i)+" ") == 0 {
+				return false
+			}
+		}
+		return true
+	})
+	if st := r.Stats(); st.State != StateUp || len(st.Losses) > 0 || w.count(upAt+"state lost") > 0 || w.count(upAt+"state online") != 2 {
+		t.Errorf("%+v, %d wills, %d births", st, w.count(upAt+"state lost"), w.count(upAt+"state online"))
+	}
+}
+
 func TestMosquittoStandsStill(t *testing.T) {
 	m := newMosquitto(t)
 	r := e2eRig(t, m.dial())

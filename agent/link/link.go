@@ -72,6 +72,8 @@ type Opts struct {
 	// Quarantined hears of a message that made the broker cut the connection, each time it was sent. It is never
 	// sent again by this Link unless Send is given it again. Must not block.
 	Quarantined func(Message)
+
+	hurry int // times faster are the files looked at; tests with real brokers cannot wait. 0: as it stands in renew.go
 }
 
 // Link is the agent's session with the broker.
@@ -109,6 +111,7 @@ func New(o Opts) (*Link, error) {
 	if o.Rand == nil {
 		o.Rand = rand.Float64
 	}
+	o.hurry = max(o.hurry, 1)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

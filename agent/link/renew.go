@@ -24,6 +24,8 @@ type renewal struct {
 	due  time.Time // when there is to be a new one; zero: the files are the same
 }
 
+func (l *Link) sooner(d time.Duration) time.Duration { return d / time.Duration(l.o.hurry) }
+
 func (l *Link) look() Look {
 	if l.o.Look == nil {
 		return Look{}
@@ -40,7 +42,7 @@ func (l *Link) outdated(now time.Time) {
 	case k.Err != nil || k.Digest == r.used.Digest:
 		r.due = time.Time{}
 	case r.due.IsZero():
-		wait := time.Duration(float64(renewSpread) * l.o.Rand())
+		wait := time.Duration(float64(l.sooner(renewSpread)) * l.o.Rand())
 		if left := r.used.Until.Sub(k.At) - renewBefore; k.Known && !r.used.Until.IsZero() {
 			wait = min(wait, max(0, left))
 		}
@@ -54,7 +56,7 @@ func (l *Link) renew(ctx context.Context) *session {
 	used := l.look()
 	s, err := l.connect(ctx)
 	if s == nil {
-		l.renewal.due = time.Now().Add(renewAgain)
+		l.renewal.due = time.Now().Add(l.sooner(renewAgain))
 		if ctx.Err() == nil {
 			l.report(rack.Error, ReasonCertificate, "the files of the connection have changed, and the broker cannot be logged in to with them; the old connection stays", err)
 		}
@@ -81,7 +83,7 @@ func (l *Link) replace(s *session) {
 
 // watch looks at the files for as long as ctx lasts, connected or not, and keeps the alarm about them.
 func (l *Link) watch(ctx context.Context) {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(l.sooner(lookEvery))
 	defer tick.Stop()
 	for told := ""; ; {
 		told = l.tellExpiry(l.look(), told)

@@ -118,7 +118,7 @@ func (l *Link) serve(ctx context.Context, s *session) (next *session) {
 	// A second client like this one would have come back by then.
 	alone := time.NewTimer(max(aloneFor, LongestInUse(l.retry.spread)))
 	defer alone.Stop()
-	look := time.NewTicker(lookEvery)
+	look := time.NewTicker(l.sooner(lookEvery))
 	defer look.Stop()
 	for {
 		select {
