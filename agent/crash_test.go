@@ -21,6 +21,13 @@ type plot struct {
 
 func plots() []plot {
 	return []plot{
+		{name: "signed, and one that comes late", in: eight(), play: func(r *rig) {
+			late := write("c1", "alice-1", 1, map[string]any{"target": "outlet/pdu-a.4"}).String()
+			r.publish(write("c2", "alice-2", 2, nil).String(), false)
+			time.Sleep(2 * time.Second)
+			r.publish(late, false)
+			time.Sleep(10 * time.Second)
+		}, ids: []string{"c1", "c2"}, sign: true},
 		{name: "cut", in: eight(), play: func(r *rig) {
 			r.send("c1", "outlet.cut", "outlet/pdu-a.3")
 			time.Sleep(10 * time.Second)

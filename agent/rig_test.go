@@ -126,6 +126,22 @@ func (r *rig) stop() {
 	}
 }
 
+// crash ends this life as a power cut would and begins another on what was on disk.
+func (r *rig) crash() {
+	copied := r.t.TempDir()
+	r.life.crashed = func() {
+		if err := os.CopyFS(copied, os.DirFS(r.dir)); err != nil {
+			r.t.Error(err)
+		}
+		r.capture(filepath.Join(r.t.TempDir(), "seen"))
+	}
+	r.life.end()
+	r.end()
+	<-r.done
+	r.dir = copied
+	r.start()
+}
+
 // close ends agent and world.
 func (r *rig) close() {
 	r.t.Helper()

@@ -257,6 +257,11 @@ func forgeries(r *rig, good string) []forgery {
 			l.header = fmt.Sprintf(`{"alg":"EdDSA","kid":"alice-1","typ":"rackcmd+jws","jwk":{"kty":"OKP","crv":"Ed25519","x":%q}}`, b64(publicOf("mallory")))
 			return l.by("mallory")
 		}, "event bad_signature"},
+		{"more in the header than belongs there", func() string {
+			l := cut("alice-1", 20, nil)
+			l.header = fmt.Sprintf(`{"alg":"EdDSA","kid":"alice-1","typ":"rackcmd+jws","jwk":{"kty":"OKP","crv":"Ed25519","x":%q}}`, b64(publicOf("alice-1")))
+			return l.String()
+		}, "event bad_signature"},
 		{"alg twice", func() string {
 			l := cut("alice-1", 20, nil)
 			l.header = `{"alg":"none","alg":"EdDSA","kid":"alice-1","typ":"rackcmd+jws"}`
@@ -371,4 +376,43 @@ func TestUnsignedBesideSigned(t *testing.T) {
 		}
 		r.close()
 	})
+}
+
+// TestNumbersOutliveAnAgent: what was taken or passed by in one life stays so in the next, and a number that was never
+// taken, as of a command for another rack, shuts nobody out.
+func TestNumbersOutliveAnAgent(t *testing.T) {
+	for name, next := range map[string]func(*rig){
+		"restart": func(r *rig) { r.stop(); r.start() },
+		"crash":   (*rig).crash,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRigIn(t, keyed(t, eight(), false))
+				r.start()
+				dry := func(id string, seq int, more ...any) string {
+					m := map[string]any{"dry": true, "exp": time.Now().Add(4 * time.Minute).UnixMilli()}
+					for i := 0; i < len(more); i += 2 {
+						m[more[i].(string)] = more[i+1]
+					}
+					return write(id, "alice-1", seq, m).String()
+				}
+				good, late, late12 := write("c1", "alice-1", 10, nil).String(), dry("c2", 9), dry("c3", 12)
+				r.publish(good, false)
+				r.expect("c1", rack.StateSucceeded, "")
+				r.attack("refused by its plan", dry("x1", 13, "target", "node/gpu-1"), "x1 rejected/firm_guard")
+				r.attack("for another rack", dry("x2", 9000, "aud", "test/r2"), "x2 rejected/wrong_audience")
+				r.attack("of the future", dry("x3", 9001, "iat", time.Now().Add(time.Hour).UnixMilli()), "x3 rejected/not_yet_valid")
+				next(r)
+				time.Sleep(20 * time.Second) // what a crash left is told again
+				r.attack("the same bytes", good, "c1 succeeded dup")
+				r.attack("held back", late, "c2 rejected/replay")
+				r.attack("held back, and passed by by one that was refused", late12, "c3 rejected/replay")
+				r.attack("the next", dry("c4", 14), "c4 succeeded")
+				if n := len(r.relayWrites()); n != 1 {
+					t.Errorf("%d writes to the relays", n)
+				}
+				r.close()
+			})
+		})
+	}
 }

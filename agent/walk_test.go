@@ -4,8 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -167,22 +165,6 @@ func (w *walker) healAll() {
 		w.healIfItLasts(f)
 	}
 	w.faults = nil
-}
-
-// crash ends this life as a power cut would and begins another on what was on disk.
-func (w *walker) crash() {
-	copied := w.t.TempDir()
-	w.life.crashed = func() {
-		if err := os.CopyFS(copied, os.DirFS(w.dir)); err != nil {
-			w.t.Error(err)
-		}
-		w.capture(filepath.Join(w.t.TempDir(), "seen"))
-	}
-	w.life.end()
-	w.end()
-	<-w.done
-	w.dir = copied
-	w.start()
 }
 
 // healIfItLasts takes a fault back; one that struck once is over already.

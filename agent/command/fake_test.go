@@ -216,7 +216,7 @@ func (b *book) found() (unacked []rack.Outcome, unfinished, waiting []rack.Entry
 func (b *book) seqs() map[rack.SeqOf]int64 {
 	out := map[rack.SeqOf]int64{}
 	for _, e := range b.entries {
-		if c := countOf(&e.Command); e.Command.Key != "" {
+		if c := countOf(&e.Command); e.Command.Key != "" && !e.Command.Uncounted {
 			out[c] = max(out[c], e.Command.Seq)
 		}
 	}

@@ -39,6 +39,7 @@ func TestSignedChecks(t *testing.T) {
 		{"no seq", "alice-1", `"seq":"-"`, "rejected 1 bad_schema"},
 		{"no issuer", "alice-1", `"iss":"-"`, "rejected 1 bad_schema"},
 		{"another agent", "alice-1", `"aud":"ams1/r18"`, "rejected 1 wrong_audience"},
+		{"another life", "alice-1", `"aud_boot":"boot-0"`, "rejected 1 replay"},
 		{"a week late", "alice-1", `"iat":` + at(-7*24*time.Hour) + `,"exp":` + at(-7*24*time.Hour+time.Minute), "rejected 1 expired"},
 		{"iat ahead", "alice-1", `"iat":` + at(6*time.Second), "rejected 1 not_yet_valid"},
 		{"verb that the role has not", "wall-1", ``, "rejected 1 unknown_key"},
@@ -98,6 +99,17 @@ func TestForgeriesHaveNoAnswer(t *testing.T) {
 	}
 }
 
+func TestARetainedSignedCommand(t *testing.T) {
+	r := signedRig(t)
+	in := r.message("m", r.signed("c1", "alice-1", 1, ""))
+	in.Retained = true
+	r.Offer(in)
+	r.settle()
+	if len(r.events) != 1 || r.events[0].Reason != "retained" || len(r.broker.sent) != 0 || len(r.book.entries) != 0 || r.acked["m"] != 1 {
+		t.Errorf("events %v, said %v, kept %v", r.events, r.broker.sent, r.book.entries)
+	}
+}
+
 // TestUnsignedBesideSigned: with commands.unsigned a command without a signature has no identity, whatever it says.
 func TestUnsignedBesideSigned(t *testing.T) {
 	r := newRig(t)
@@ -128,6 +140,8 @@ func TestSeq(t *testing.T) {
 	r.sendSigned("boot2", "alice-1", 1, `"aud_boot":"boot-1"`)
 	r.expect(t, "boot2", "rejected 1 replay")
 
+	r.sendSigned("far", "alice-1", 9000, `"aud":"ams1/r18"`) // refused before it counted
+	r.expect(t, "far", "rejected 1 wrong_audience")
 	r.start(t) // the next life has the numbers from the journal
 	r.sendSigned("old", "alice-1", 6, "")
 	r.expect(t, "old", "rejected 1 replay")

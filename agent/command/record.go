@@ -53,6 +53,7 @@ func (d *Desk) reject(now time.Time, cmd rack.Command, ack func(), bad *rack.Ref
 		d.turnAway(now, cmd, ack, bad)
 		return
 	}
+	cmd.Uncounted = cmd.Key != "" && !d.seqs.took(&cmd)
 	o := rack.Outcome{
 		Command: cmd.ID, State: rack.StateRejected, N: 1, Code: bad.Code, Text: bad.Text, At: now, Earliest: bad.Earliest,
 	}

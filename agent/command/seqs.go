@@ -52,6 +52,9 @@ func (s *seqs) take(cmd *rack.Command) {
 	s.held[cmd.Hash] = true
 }
 
+// took tells whether a command that has no record yet took its number.
+func (s *seqs) took(cmd *rack.Command) bool { return s.held[cmd.Hash] }
+
 // keep says that a command has its record: its number does not come again.
 func (s *seqs) keep(cmd *rack.Command) { delete(s.held, cmd.Hash) }
 

@@ -14,9 +14,9 @@ type mark struct {
 	seq int64
 }
 
-// markOf is the number of a signed command.
+// markOf is the number that a signed command took.
 func markOf(c *rack.Command) mark {
-	if c.Key == "" {
+	if c.Key == "" || c.Uncounted {
 		return mark{}
 	}
 	return mark{of: rack.SeqOf{Issuer: c.Issuer, AudBoot: c.AudBoot}, seq: c.Seq}

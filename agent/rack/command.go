@@ -101,6 +101,8 @@ type Command struct {
 	Signed  bool      `json:"signed,omitempty"` // an identity stands behind Issuer
 	Key     string    `json:"kid,omitempty"`    // id of the key that signed
 	Role    string    `json:"role,omitempty"`   // what Issuer may do is the role's
+	// Uncounted: it was refused before its number was taken, so that lower ones may still come.
+	Uncounted bool `json:"uncounted,omitempty"`
 	// BreakGlass: a person at the rack stands in for the second one. Only over the local socket, and only with Why.
 	BreakGlass bool      `json:"break_glass,omitempty"`
 	Approval   *Approval `json:"approval,omitempty"` // of a second person, where one was needed

@@ -129,6 +129,7 @@ func TestForgeries(t *testing.T) {
 		"header changed":          {b64([]byte(strings.Replace(goodHeader, "alice-1", "alice-2", 1))) + "." + part[1] + "." + part[2], rack.CodeBadSignature},
 		"its own key":             {compact(other, `{"alg":"EdDSA","kid":"alice-1","typ":"rackcmd+jws","jwk":{"kty":"OKP","crv":"Ed25519","x":"`+b64(public(other))+`"}}`, goodCommand), rack.CodeBadSignature},
 		"a place to fetch it":     {compact(other, `{"alg":"EdDSA","kid":"alice-1","typ":"rackcmd+jws","jku":"http://x"}`, goodCommand), rack.CodeBadSignature},
+		"another's key, not used": {compact(key, `{"alg":"EdDSA","kid":"alice-1","typ":"rackcmd+jws","jwk":{"kty":"OKP","crv":"Ed25519","x":"`+b64(public(other))+`"}}`, goodCommand), rack.CodeBadSignature},
 		"critical member":         {compact(key, `{"alg":"EdDSA","kid":"alice-1","typ":"rackcmd+jws","crit":["exp"],"exp":1}`, goodCommand), rack.CodeBadSignature},
 		"payload not encoded":     {compact(key, `{"alg":"EdDSA","kid":"alice-1","typ":"rackcmd+jws","b64":false,"crit":["b64"]}`, goodCommand), rack.CodeBadSignature},
 		"kid twice":               {compact(key, `{"alg":"EdDSA","kid":"alice-1","kid":"bob-1","typ":"rackcmd+jws"}`, goodCommand), rack.CodeBadSchema},
