@@ -259,5 +259,90 @@ func mutants() []mutant {
 			"	if driver, ok := l.owned[addr]; ok {\n", "	if driver, ok := l.owned[addr]; ok && false {\n",
 			[]string{whole},
 		},
+		{
+			"a signature is not checked", "agent/wire/jws.go",
+			"	inner, err := s.parsed.Verify(key)\n", "	inner, err := s.parsed.UnsafePayloadWithoutVerification(), error(nil)\n",
+			[]string{"agent/wire", desk, whole},
+		},
+		{
+			"more may stand in a signed header", "agent/wire/jws.go",
+			"	f.only(rack.CodeBadSignature, []string{\"alg\", \"kid\", \"typ\"},", "	f.only(rack.CodeBadSignature, []string{\"alg\", \"kid\", \"typ\", \"jwk\"},",
+			[]string{"agent/wire", whole},
+		},
+		{
+			"a signed member twice", "agent/wire/parse.go",
+			"		if seen[fold(key)] {\n", "		if seen[fold(key)] && false {\n",
+			[]string{"agent/wire", whole},
+		},
+		{
+			"a signed command names another issuer", "agent/command/screen.go",
+			"	if bad == nil && claimed != key.Issuer {\n", "	if bad == nil && claimed == \"\" {\n",
+			[]string{desk, whole},
+		},
+		{
+			"a signed number is not compared", "agent/command/screen.go",
+			"	if cmd.Key != \"\" && !d.seqs.fresh(cmd) {\n", "	if cmd.Key == \"\" && !d.seqs.fresh(cmd) {\n",
+			[]string{desk, whole},
+		},
+		{
+			"a signed number comes again", "agent/command/seqs.go",
+			"	may := s.held[cmd.Hash] || s.fresh(cmd)\n", "	may := s.held[cmd.Hash] || !s.fresh(cmd)\n",
+			[]string{desk},
+		},
+		{
+			"a signed number that was refused counts later", "agent/journal/marks.go",
+			"	if c.Key == \"\" || c.Uncounted {\n", "	if c.Key == \"\" {\n",
+			[]string{"agent/journal", whole},
+		},
+		{
+			"a signed command's role is not asked", "agent/command/screen.go",
+			"	if bad := d.authorise(cmd); bad != nil {\n", "	if bad := d.authorise(cmd); bad != nil && cmd.Key == \"\" {\n",
+			[]string{desk, whole},
+		},
+		{
+			"a role without firm nodes may sign for them", "agent/command/keys.go",
+			"	case !role.Firm && firm(l, t):\n", "	case false:\n",
+			[]string{desk, whole},
+		},
+		{
+			"what a revoked key signed is taken", "agent/command/keys.go",
+			"	case k.Revoked:\n", "	case false:\n",
+			[]string{desk, whole},
+		},
+		{
+			"a signed command for another agent", "agent/command/screen.go",
+			"	case cmd.Aud != \"\" && cmd.Aud != self:\n", "	case cmd.Aud != \"\" && cmd.Aud != self && cmd.Key == \"\":\n",
+			[]string{desk, whole},
+		},
+		{
+			"a signed command for another life", "agent/command/screen.go",
+			"	case cmd.AudBoot != \"\" && cmd.AudBoot != d.o.Boot:\n", "	case cmd.AudBoot != \"\" && cmd.AudBoot != d.o.Boot && cmd.Key == \"\":\n",
+			[]string{desk, whole},
+		},
+		{
+			"a retained signed command is obeyed", "agent/command/screen.go",
+			"	case !local && in.Retained:\n", "	case !local && in.Retained && !wire.IsSigned(in.Payload):\n",
+			[]string{desk, whole},
+		},
+		{
+			"signatures are checked without end", "agent/command/screen.go",
+			"	if !d.verifies.take(now) {\n", "	if !d.verifies.take(now) && false {\n",
+			[]string{desk, whole},
+		},
+		{
+			"unsigned where all must be signed", "agent/command/screen.go",
+			"	} else if !d.o.Unsigned {\n", "	} else if false {\n",
+			[]string{desk, whole},
+		},
+		{
+			"a firm node is started for nobody who signed", "agent/power/plan.go",
+			"	if c.Op != rack.OpEnergise || c.Signed {\n", "	if c.Op != rack.OpEnergise || c.Op != \"\" {\n",
+			[]string{power, whole},
+		},
+		{
+			"a flood is answered, signed or not", "agent/command/message.go",
+			"	if cmd.Origin == rack.OriginMQTT && !d.answers.take(now) {\n", "	if cmd.Origin == rack.OriginMQTT && false {\n",
+			[]string{desk, whole},
+		},
 	}
 }
