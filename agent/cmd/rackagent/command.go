@@ -37,6 +37,8 @@ type commandCmd struct {
 func (commandCmd) Help() string {
 	return `Sends the command as any operator's program would, says each state as it comes, and ends with the command.
 
+With --local it goes to the agent of this machine through its socket, whether there is a broker or not, past the same checks. The agent knows who you are by your user id: commands.users of its configuration says which issuer and role that is, and without an entry you may only read. Ctrl-C does not cancel the command.
+
 With --key the command carries who signed it, when, and a number: the time in ms at the moment of sending. An agent takes each number of an issuer once and only above those before, so that a copy or a late arrival has no effect: of two commands of one person the one sent first must arrive first, and a machine whose clock is behind another one's of the same person is refused (replay) until it has caught up.
 
 An agent whose clock is not synchronised takes commands for its present boot alone and judges --ttl by its own clock. Its state and telemetry tell both, which takes up to 8 s. Without telemetry --ttl counts from the agent's newest connection to the broker, so that a longer one may be needed.

@@ -39,7 +39,7 @@ type commandLine struct {
 	Devices       devicesCmd `cmd:"" help:"List buses, GPIO lines and PDUs. Reads only."`
 	Models        modelsCmd  `cmd:"" help:"List, show and check PDU models and PSU profiles."`
 	Status        statusCmd  `cmd:"" help:"Show how the rack stands, as the running agent sees it."`
-	Command       commandCmd `cmd:"" help:"Send a command through the broker and follow it to its end."`
+	Command       commandCmd `cmd:"" help:"Send a command through the broker, or the local socket, and follow it to its end."`
 	Echo          echoCmd    `cmd:"" help:"Answer the self tests of a site's agents, until interrupted."`
 	Get           getCmd     `cmd:"" help:"Show what is recorded of a command."`
 	List          listCmd    `cmd:"" help:"List the newest commands."`

@@ -26,6 +26,10 @@ func TestWhatIsTypedWrongly(t *testing.T) {
 		"command outlet.cut":             `expected "<target>"`,
 		"journal-accept":                 "missing flags: --reason",
 		"list --n many":                  "--n",
+		"why":                            `expected "<id>"`,
+		"approve":                        `expected "<id>"`,
+		"keys new x --kid a":             "--issuer",
+		"command outlet.cut x --sign k":  "unknown flag --sign",
 		"command outlet.cut x --ttl 1":   "--ttl",
 		"command outlet.cut x --arg off": "--arg",
 	} {
@@ -37,7 +41,7 @@ func TestWhatIsTypedWrongly(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"-h"}, {"command", "--help"}, {"run", "-h"}} {
+	for _, args := range [][]string{{"--help"}, {"-h"}, {"command", "--help"}, {"run", "-h"}, {"keys", "new", "-h"}, {"why", "-h"}, {"approve", "-h"}} {
 		s := typed(t, args...)
 		if s.status != exitOK || !strings.HasPrefix(s.out, "Usage: rackagent") || s.err != "" {
 			t.Errorf("%v: status %d, %q, %q", args, s.status, s.out, s.err)

@@ -344,5 +344,15 @@ func mutants() []mutant {
 			"	if cmd.Origin == rack.OriginMQTT && !d.answers.take(now) {\n", "	if cmd.Origin == rack.OriginMQTT && false {\n",
 			[]string{desk, whole},
 		},
+		{
+			"whoever connects to the local socket may command", "agent/local/server.go",
+			"	if readOnly(w, r) {\n		return\n	}\n	body, err := ", "	body, err := ",
+			[]string{"agent/local"},
+		},
+		{
+			"a public key that verifies what anybody signs", "agent/wire/key.go",
+			"	case !sound(k.Public):\n", "	case false && !sound(k.Public):\n",
+			[]string{"agent/wire"},
+		},
 	}
 }
