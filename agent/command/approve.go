@@ -76,7 +76,7 @@ func (d *Desk) waits(p *pending) {
 // approve judges a second person's word, and plans anew what it is about: the rack has moved on since it was asked for.
 // The approval, its result and what becomes of the command are one commit; a crash leaves all of it or none.
 func (d *Desk) approve(now time.Time, cmd rack.Command) (deed, *rack.Refusal) {
-	s, bad := d.approvable(&cmd)
+	s, bad := d.approvable(now, &cmd)
 	if bad != nil || cmd.Dry {
 		return deed{}, bad
 	}
@@ -109,7 +109,7 @@ func (d *Desk) approve(now time.Time, cmd rack.Command) (deed, *rack.Refusal) {
 }
 
 // approvable finds the command that an approval is about, or says why it is none.
-func (d *Desk) approvable(cmd *rack.Command) (*second, *rack.Refusal) {
+func (d *Desk) approvable(now time.Time, cmd *rack.Command) (*second, *rack.Refusal) {
 	id := cmd.Args.ID
 	s := d.seconds[id]
 	if s == nil {
@@ -122,6 +122,8 @@ func (d *Desk) approvable(cmd *rack.Command) (*second, *rack.Refusal) {
 		return nil, refuse(rack.CodeApprovalRequired, "%s is of %s: nobody approves a command of their own", id, cmd.Issuer)
 	case cmd.Args.Sha256 != hashText(s.cmd.Hash):
 		return nil, refuse(rack.CodePrecondition, "%s has another content than the one that is approved", id)
+	case !s.until.After(now):
+		return nil, refuse(rack.CodePrecondition, "%s has lapsed", id)
 	case s.closing:
 		return nil, refuse(rack.CodePrecondition, "what becomes of %s is being recorded", id)
 	case d.o.Observing():
