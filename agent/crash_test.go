@@ -53,6 +53,12 @@ func plots() []plot {
 			r.send("c3", "outlet.cut", "node/gpu-1")
 			time.Sleep(10 * time.Second)
 		}, ids: []string{"c1", "c2", "c3"}},
+		{name: "group", in: eight(), play: func(r *rig) {
+			r.inject("welded=pdu-a.1")
+			r.send("c1", "outlet.cut", "group/front")
+			r.send("c2", "outlet.cut", "outlet/pdu-a.4")
+			time.Sleep(10 * time.Second)
+		}, ids: []string{"c1", "c2"}},
 		{name: "take over one of two banks", in: rackOf("ac24"), play: func(r *rig) {
 			r.inject("brownout=pdu-a.bank.2")
 			time.Sleep(35 * time.Second)

@@ -22,6 +22,7 @@ func eight() setting {
 		writes: func(tr drivertest.Transfer) bool { return tr.Addr == 0x20 && len(tr.W) > 1 && tr.W[0] >= 2 },
 		targets: []string{
 			"outlet/pdu-a.1", "outlet/pdu-a.2", "outlet/pdu-a.3", "node/asic-1", "node/asic-4", "node/asic-5", "outlet/pdu-a.7", "node/gpu-1", "outlet/pdu-a.9",
+			"group/miners", "group/front", "group/servers", "feed/feed-a", "rack",
 		},
 		faults: []string{
 			"welded=pdu-a.2", "welded=pdu-a.4", "stuckopen=pdu-a.5", "frozen=pdu-a.meter.1", "nack=pdu-a.meter.2", "nack=pdu-a.bank",
@@ -41,6 +42,7 @@ func settings() []setting {
 			},
 			targets: []string{
 				"outlet/pdu-a.1", "outlet/pdu-a.2", "outlet/pdu-a.17", "outlet/pdu-a.18", "node/asic-6", "node/asic-10", "outlet/pdu-a.5", "node/gpu-4", "outlet/pdu-a.25",
+				"group/across", "group/servers", "feed/bank-b", "feed/row", "rack",
 			},
 			faults: []string{
 				"welded=pdu-a.2", "stuckopen=pdu-a.17", "frozen=pdu-a.meter.1", "nack=pdu-a.meter.9", "nack=pdu-a.bank.2", "brownout=pdu-a.bank.1", "brownout=pdu-a.bank.2",
@@ -49,8 +51,11 @@ func settings() []setting {
 		},
 		{
 			name: "ac8-bank", file: "testdata/rack-ac8-bank.yaml", world: sim.RackAC8Bank,
-			writes:  func(tr drivertest.Transfer) bool { return tr.Addr == 0x38 && len(tr.W) > 1 && tr.W[0] >= 1 },
-			targets: []string{"outlet/pdu-a.1", "outlet/pdu-a.2", "outlet/pdu-a.5", "node/asic-3", "node/asic-7", "node/asic-8", "outlet/pdu-a.9"},
+			writes: func(tr drivertest.Transfer) bool { return tr.Addr == 0x38 && len(tr.W) > 1 && tr.W[0] >= 1 },
+			targets: []string{
+				"outlet/pdu-a.1", "outlet/pdu-a.2", "outlet/pdu-a.5", "node/asic-3", "node/asic-7", "node/asic-8", "outlet/pdu-a.9",
+				"group/across", "feed/bank-a", "rack",
+			},
 			faults: []string{
 				"welded=pdu-a.2", "stuckopen=pdu-a.5", "frozen=pdu-a.meter.1", "nack=pdu-a.meter.2", "nack=pdu-a.bank", "brownout=pdu-a",
 				"hang=sim-i2c-0", "stuck=sim-i2c-0", "restart=pdu-a.meter.1", "zero=pdu-a.meter.2", // not crossed: PROCEDURES.md says what a shared meter cannot see
@@ -61,7 +66,10 @@ func settings() []setting {
 			writes: func(tr drivertest.Transfer) bool {
 				return tr.Addr == 0x10 && len(tr.W) > 1 && tr.W[0] <= 0x02 // OPERATION and ON_OFF_CONFIG
 			},
-			targets: []string{"outlet/pdu-a.1", "outlet/pdu-a.2", "node/asic-3", "node/asic-4", "outlet/pdu-a.5", "node/gpu-1", "outlet/pdu-a.7"},
+			targets: []string{
+				"outlet/pdu-a.1", "outlet/pdu-a.2", "node/asic-3", "node/asic-4", "outlet/pdu-a.5", "node/gpu-1", "outlet/pdu-a.7",
+				"group/miners", "group/mixed", "feed/shelf", "rack",
+			},
 			faults: []string{
 				"welded=pdu-a.2", "frozen=pdu-a.meter.1", "nack=pdu-a.meter.2", "restart=pdu-a.meter.3", "restart=pdu-a.meter.1",
 				"hang=sim-i2c-0", "stuck=sim-i2c-0", "forget=pdu-a", "zero=pdu-a.meter.3", "nack=pdu-a.mux",

@@ -42,13 +42,13 @@ func TestLevelLoad(t *testing.T) {
 		{"row", 2185 + 3800, 10 + 10, 50.4}, // L1: both nodes, L2: both, L3: none
 	} {
 		f, _ := l.Feed(c.feed)
-		got := s.levelLoad(f, nil, now)
+		got := s.ledger(now).load(f)
 		if math.Abs(got.W-c.w) > 1e-6 || math.Abs(got.A-c.a) > 1e-6 || math.Abs(got.LimitA-c.lim) > 1e-6 {
 			t.Errorf("%s: %+v, want %v W %v A of %v A", c.feed, got, c.w, c.a, c.lim)
 		}
 	}
 	line, _ := l.Node("line")
-	if r := s.overLimit(line, line.Outlets[0], now); r == nil || r.Code != rack.CodeLimitExceeded {
+	if r := s.ledger(now).overLimit(line, line.Outlets[0], s.startW(line, line.Outlets[0], now)); r == nil || r.Code != rack.CodeLimitExceeded {
 		t.Errorf("11 A with its surge on a share of 10 A: %v", r)
 	}
 }

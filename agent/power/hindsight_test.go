@@ -326,7 +326,7 @@ func TestAnOutletWithoutANodeCountsAndIsNotStarted(t *testing.T) {
 	r := newRigWith(t, l, nil)
 	r.run(3 * time.Second)
 	// Five miners of 3400 W, the server of 3000 W, and the 3200 W that the stray outlet carries.
-	if got := r.m.Snapshot(r.now).levelLoad(l.Feeds[1], nil, r.now); got.W != 5*3400+3000+3200 {
+	if got := r.m.Snapshot(r.now).ledger(r.now).load(l.Feeds[1]); got.W != 5*3400+3000+3200 {
 		t.Errorf("bank %+v", got)
 	}
 	signed := func(c *rack.Command) { c.Signed = true }

@@ -32,7 +32,16 @@ type Machine struct {
 	doubts    []doubt                // commands that ended unknown
 	expect    map[rack.OutletID]bool // where each relay was last known to stand: true closed
 
-	out []Action
+	// Of one Step.
+	out     []Action
+	sampled map[string]bool // PDUs that an extra sample was asked of
+	loads   *carried        // what outlets carry, for the writes of this step; nil: not looked at yet
+}
+
+// carried is what was measured when a write was handed over; the writes of one Step share it.
+type carried struct {
+	outlets  map[rack.OutletID]float64 // apparent power
+	supplies map[rack.MeterID]float64  // watts of every steady shared meter
 }
 
 // job is one command under way.
@@ -41,9 +50,11 @@ type job struct {
 	span     time.Duration
 	deadline time.Time // asked for: span from acceptance; else span from the first step, which exp bounds
 	targets  []*target
-	n        int  // states published so far
-	begun    bool // the first step of any target began
-	ended    bool // the terminal result is with the journal
+	n        int       // states published so far
+	told     time.Time // when a running was last published
+	begun    bool      // the first step of any target began
+	found    bool      // found unfinished at the start
+	ended    bool      // the terminal result is with the journal
 }
 
 // target is the part of a job on one node or outlet.
@@ -74,7 +85,7 @@ func New(now time.Time, layout *rack.Layout, words Words, orders []rack.Order, r
 		words: words, born: now,
 		peaks: make(map[string]*peak), waiting: make(map[uint64]*target), owed: make(map[uint64]*owed),
 		energised: make(map[string]time.Time), inFlight: make(map[string]uint64), takeOvers: make(map[rack.BankID]uint64),
-		over: make(map[string]bool), expect: make(map[rack.OutletID]bool),
+		over: make(map[string]bool), expect: make(map[rack.OutletID]bool), sampled: make(map[string]bool),
 	}
 	for _, p := range layout.PDUs {
 		for _, o := range p.Outlets {
@@ -119,7 +130,8 @@ func (m *Machine) Snapshot(now time.Time) *Snapshot { return m.world.clone(now) 
 // Step takes one input at a time now and returns what is to be done. Actions are to be carried out in their order.
 func (m *Machine) Step(now time.Time, in Input) []Action {
 	m.world.At = now
-	m.out = nil
+	m.out, m.loads = nil, nil
+	clear(m.sampled)
 	switch in := in.(type) {
 	case Readings:
 		m.observe(now, in)
@@ -158,13 +170,22 @@ func (m *Machine) accept(now time.Time, in Accepted) {
 		j.deadline = now.Add(j.span)
 	}
 	for _, tp := range in.Plan.Targets {
-		t := &target{job: j, plan: tp, keys: m.keysOf(tp)}
-		if in.Command.Op.OnlyLowers() {
-			m.supersede(t)
-		}
-		j.targets = append(j.targets, t)
+		j.targets = append(j.targets, m.newTarget(j, tp))
+	}
+	if in.Command.Op.OnlyLowers() {
+		m.supersede(j)
 	}
 	m.jobs = append(m.jobs, j)
+}
+
+// newTarget begins a target; one that the plan refuses has its result.
+func (m *Machine) newTarget(j *job, tp rack.TargetPlan) *target {
+	t := &target{job: j, plan: tp, keys: m.keysOf(tp)}
+	if r := tp.Refused; r != nil {
+		t.result = &rack.TargetResult{Target: tp.Target, State: rack.StateRejected, Code: r.Code, Text: r.Text}
+		t.changed = true
+	}
+	return t
 }
 
 // keysOf names what a target contends for: its node, or outlets that feed none.
@@ -182,28 +203,33 @@ func (m *Machine) keysOf(tp rack.TargetPlan) []string {
 	return keys
 }
 
-// supersede ends older power-adding work on the same interruptible node: what is in flight is read back, nothing
-// further begins. On firm nodes the order of arrival stands.
-func (m *Machine) supersede(by *target) {
-	if n, ok := m.world.Layout.Node(by.plan.Node); !ok || n.Class.Firm() {
-		return
+// supersede ends older power-adding work on the interruptible nodes of a command that lowers: what is in flight is read
+// back, nothing further begins. Of a group only these nodes' parts end. On firm nodes the order of arrival stands.
+func (m *Machine) supersede(by *job) {
+	lowered := make(map[string]bool)
+	for _, t := range by.targets {
+		if n, ok := m.world.Layout.Node(t.plan.Node); !ok || n.Class.Firm() {
+			continue
+		}
+		for _, k := range t.keys {
+			lowered[k] = true
+		}
 	}
 	for _, j := range m.jobs {
+		if !j.cmd.Op.AddsPower() {
+			continue
+		}
 		for _, t := range j.targets {
-			if t.result != nil || !j.cmd.Op.AddsPower() || !overlap(t.keys, by.keys) {
+			if t.result != nil || !slices.ContainsFunc(t.keys, func(k string) bool { return lowered[k] }) {
 				continue
 			}
-			v := verdict{state: rack.StateCancelled, code: rack.CodeSuperseded, text: "command " + by.job.cmd.ID + " lowers the power of the same node"}
+			v := verdict{state: rack.StateCancelled, code: rack.CodeSuperseded, text: "command " + by.cmd.ID + " lowers the power of the same node"}
 			if t.found != nil { // interrupted by a restart and not judged yet: nobody will know any more
 				v.state, v.code = rack.StateUnknown, rack.CodeVerifyFailed
 			}
 			m.stopTarget(t, v)
 		}
 	}
-}
-
-func overlap(a, b []string) bool {
-	return slices.ContainsFunc(a, func(k string) bool { return slices.Contains(b, k) })
 }
 
 // stopTarget ends a target now, or as soon as its write in flight has answered.
@@ -247,6 +273,7 @@ func (m *Machine) cancelTarget(t *target) {
 // advance moves every target as far as it goes now, in order of arrival.
 func (m *Machine) advance(now time.Time) {
 	busy := make(map[string]bool)
+	m.world.UnderWay = 0
 	for _, j := range m.jobs {
 		for _, t := range j.targets {
 			if t.result != nil {
@@ -259,6 +286,7 @@ func (m *Machine) advance(now time.Time) {
 				m.expire(now, t)
 			}
 			if t.result == nil {
+				m.world.UnderWay++
 				for _, k := range t.keys {
 					busy[k] = true
 				}
@@ -321,10 +349,18 @@ func (m *Machine) advanceTarget(now time.Time, t *target) {
 	}
 	v, sample := t.current.settle(now, &m.world)
 	if sample {
-		m.do(Sample{PDU: t.current.step.On.PDU})
+		m.sample(t.current.step.On.PDU)
 	}
 	if v != nil {
 		m.stepEnded(now, t, *v)
+	}
+}
+
+// sample asks for an extra sample of a PDU, once in a Step however many wait for one.
+func (m *Machine) sample(pdu string) {
+	if !m.sampled[pdu] {
+		m.sampled[pdu] = true
+		m.do(Sample{PDU: pdu})
 	}
 }
 

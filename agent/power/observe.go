@@ -294,8 +294,9 @@ func (m *Machine) observeLimits(now time.Time) {
 	if now.Sub(m.born) < limitGrace && !m.allRead() {
 		return
 	}
+	sums := m.world.ledger(now)
 	for _, f := range m.world.Layout.Feeds {
-		l := m.world.levelLoad(f, nil, now)
+		l := sums.load(f)
 		above := l.A > l.LimitA
 		if above == m.over[f.Name] {
 			continue

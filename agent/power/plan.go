@@ -1,7 +1,10 @@
 package power
 
 import (
+	"cmp"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"rackagent/agent/rack"
@@ -26,6 +29,9 @@ const (
 // Plan turns a command into steps, judging from one snapshot, or refuses it and says why. It is pure: the same
 // snapshot and command give the same plan. Nothing is reserved by planning; the machine judges again before each
 // step.
+//
+// A group, a feed and the rack become one target for each of their nodes. One that cannot be planned is named in the
+// plan with its refusal, and the others are planned all the same; only if none is left the command is refused.
 func Plan(now time.Time, s *Snapshot, c rack.Command) (rack.Plan, *rack.Refusal) {
 	if !c.Op.MovesPower() {
 		return rack.Plan{}, refuse(rack.CodeUnsupported, "%s moves no outlet", c.Op)
@@ -33,60 +39,176 @@ func Plan(now time.Time, s *Snapshot, c rack.Command) (rack.Plan, *rack.Refusal)
 	if c.If != nil {
 		return rack.Plan{}, refuse(rack.CodePrecondition, "preconditions (if) cannot be judged for %s", c.Op)
 	}
-	tp, r := resolve(s, c.Target)
+	targets, r := resolve(s, c)
+	if r == nil {
+		r = s.crowded(c, len(targets))
+	}
 	if r != nil {
 		return rack.Plan{}, r
 	}
 	p := rack.Plan{Command: c.ID, Made: now}
-	var later []rack.Step
-	for _, o := range tp.outlets {
-		if r := admissible(now, s, c, o); r != nil {
-			return rack.Plan{}, r
-		}
-		steps, r := stepsFor(now, s, c, o)
-		if r != nil {
-			return rack.Plan{}, r
-		}
-		if len(later) > 0 {
-			steps[len(steps)-1].WaitMS = 0 // the first outlet has waited; the minimum off time of each is judged anyway
-		}
-		// A cycle opens every outlet of the node before it closes the first one.
-		tp.plan.Steps = append(tp.plan.Steps, steps[0])
-		later = append(later, steps[1:]...)
+	l := s.ledger(now)
+	for _, t := range targets {
+		p.Targets = append(p.Targets, planTarget(now, l, c, t))
 	}
-	tp.plan.Steps = append(tp.plan.Steps, later...)
-	p.Targets = []rack.TargetPlan{tp.plan}
-	setLoads(now, s, &p)
-	return p, setDeadline(&p, c)
+	if r := nothingLeft(p); r != nil {
+		return rack.Plan{}, r
+	}
+	order := inOrder(p)
+	if len(order) > maxSteps {
+		return rack.Plan{}, refuse(rack.CodeTooBig, "%d steps, at most %d go into one command: name smaller groups", len(order), maxSteps)
+	}
+	setLoads(now, s, order, len(p.Targets) > 1)
+	return p, setDeadline(&p, s.Layout, c)
 }
 
 func refuse(code rack.Code, format string, args ...any) *rack.Refusal {
 	return &rack.Refusal{Code: code, Text: fmt.Sprintf(format, args...)}
 }
 
+// Bounds of what is planned.
+const (
+	// maxSteps keeps a plan and its result within one value of the journal, 512 KiB: a step takes up to 350 bytes.
+	maxSteps = 1024
+	// maxUnderWay bounds the unfinished targets of all commands, arbitrary: sixteen commands on the largest rack. Those
+	// that only lower power may be as many again.
+	maxUnderWay = 4096
+)
+
+// crowded refuses what would make more unfinished targets than there is room for. It is no outcome of the command.
+func (s *Snapshot) crowded(c rack.Command, targets int) *rack.Refusal {
+	most := maxUnderWay
+	if c.Op.OnlyLowers() {
+		most *= 2
+	}
+	if c.Dry || s.UnderWay+targets <= most {
+		return nil
+	}
+	return refuse(rack.CodeBusy, "%d targets of earlier commands are not finished", s.UnderWay)
+}
+
+// resolved is one target of a plan in the making.
 type resolved struct {
 	plan    rack.TargetPlan
 	outlets []rack.OutletID
 }
 
-// resolve finds the outlets a target stands for.
-func resolve(s *Snapshot, t rack.Target) (resolved, *rack.Refusal) {
-	switch t.Kind {
-	case rack.TargetOutlet:
+// resolve finds the targets that a command stands for, each with its outlets.
+func resolve(s *Snapshot, c rack.Command) ([]resolved, *rack.Refusal) {
+	t := c.Target
+	switch {
+	case t.Kind == rack.TargetOutlet:
 		if _, ok := s.Layout.Outlet(t.Outlet); !ok {
-			return resolved{}, refuse(rack.CodeUnknownTarget, "no outlet %s is configured", t.Outlet)
+			return nil, refuse(rack.CodeUnknownTarget, "no outlet %s is configured", t.Outlet)
 		}
 		node, _ := s.Layout.NodeOf(t.Outlet)
-		return resolved{rack.TargetPlan{Target: t, Node: node.Name}, []rack.OutletID{t.Outlet}}, nil
-	case rack.TargetNode:
+		return []resolved{{rack.TargetPlan{Target: t, Node: node.Name}, []rack.OutletID{t.Outlet}}}, nil
+	case t.Kind == rack.TargetNode:
 		node, ok := s.Layout.Node(t.Name)
 		if !ok {
-			return resolved{}, refuse(rack.CodeUnknownTarget, "no node %s is configured", t.Name)
+			return nil, refuse(rack.CodeUnknownTarget, "no node %s is configured", t.Name)
 		}
-		return resolved{rack.TargetPlan{Target: t, Node: node.Name}, node.Outlets}, nil
+		return []resolved{ofNode(node)}, nil
+	case t.Several():
+		return members(s, c)
 	default:
-		return resolved{}, refuse(rack.CodeUnsupported, "outlet verbs take outlet/PDU.N or node/NAME, not %s", t)
+		return nil, refuse(rack.CodeUnsupported, "outlet verbs do not take %s", t)
 	}
+}
+
+func ofNode(n rack.Node) resolved {
+	return resolved{rack.TargetPlan{Target: rack.NodeTarget(n.Name), Node: n.Name}, n.Outlets}
+}
+
+// members resolves a group, a feed or the rack. Only a command whose targets are all firm may wait for an approval; the
+// firm nodes of any other are left out, whatever the verb.
+func members(s *Snapshot, c rack.Command) ([]resolved, *rack.Refusal) {
+	nodes, ok := s.Layout.Members(c.Target)
+	switch {
+	case !ok:
+		return nil, refuse(rack.CodeUnknownTarget, "no %s %s is configured", c.Target.Kind, c.Target.Name)
+	case len(nodes) == 0:
+		return nil, refuse(rack.CodeUnknownTarget, "%s holds no configured node", c.Target)
+	case c.Args.Force:
+		return nil, refuse(rack.CodePrecondition, "force is only for exactly one firm node, and %s may be several", c.Target)
+	}
+	mixed := slices.ContainsFunc(nodes, func(n rack.Node) bool { return !n.Class.Firm() })
+	var out []resolved
+	for _, n := range nodes {
+		t := ofNode(n)
+		if mixed && n.Class.Firm() {
+			t.plan.Refused = refuse(rack.CodeApprovalRequired, "%s is a firm node among others that are not: name it in a command of its own", n.Name)
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// planTarget plans one target or notes why not. What it will add counts for the targets behind it: all surges of a plan
+// count as if they came together, which is more than they do.
+func planTarget(now time.Time, l *ledger, c rack.Command, t resolved) rack.TargetPlan {
+	if t.plan.Refused != nil {
+		return refused(t.plan, t.plan.Refused)
+	}
+	var later []rack.Step
+	for _, o := range t.outlets {
+		if r := admissible(now, l.s, c, o); r != nil {
+			return refused(t.plan, r)
+		}
+		steps, r := stepsFor(now, l, c, o)
+		if r != nil {
+			return refused(t.plan, r)
+		}
+		if len(later) > 0 {
+			steps[len(steps)-1].WaitMS = 0 // the first outlet has waited; the minimum off time of each is judged anyway
+		}
+		// A cycle opens every outlet of the node before it closes the first one.
+		t.plan.Steps = append(t.plan.Steps, steps[0])
+		later = append(later, steps[1:]...)
+	}
+	t.plan.Steps = append(t.plan.Steps, later...)
+	if node, ok := l.s.Layout.Node(t.plan.Node); ok && c.Op.AddsPower() {
+		l.set(node, max(l.get(node), mostOf(l, c, node, t.outlets)))
+	}
+	return t.plan
+}
+
+func refused(t rack.TargetPlan, r *rack.Refusal) rack.TargetPlan {
+	t.Steps, t.Refused = []rack.Step{}, r
+	return t
+}
+
+// mostOf is what a node counts for once the outlets are closed.
+func mostOf(l *ledger, c rack.Command, n rack.Node, outlets []rack.OutletID) float64 {
+	if c.Op == rack.OpCycle {
+		return l.s.coldW(n)
+	}
+	w := 0.0
+	for _, o := range outlets {
+		w = max(w, l.s.startW(n, o, l.now))
+	}
+	return w
+}
+
+// nothingLeft is the refusal of a plan that refuses all its targets: that of the first, as rack.Conclude has it, and the
+// latest of the times at which they could be taken, so that all can.
+func nothingLeft(p rack.Plan) *rack.Refusal {
+	for _, t := range p.Targets {
+		if t.Refused == nil {
+			return nil
+		}
+	}
+	r := *p.Targets[0].Refused
+	if len(p.Targets) == 1 {
+		return &r
+	}
+	for _, t := range p.Targets[1:] {
+		if t.Refused.Earliest.After(r.Earliest) {
+			r.Earliest = t.Refused.Earliest
+		}
+	}
+	r.Text = fmt.Sprintf("none of the %d targets can be taken; %s: %s", len(p.Targets), p.Targets[0].Target, r.Text)
+	return &r
 }
 
 // admissible holds what must be true of an outlet before any step on it, in the order an operator would ask.
@@ -203,7 +325,8 @@ func standing(s *Snapshot, bank rack.BankID) ([]bool, *rack.Refusal) {
 }
 
 // stepsFor builds the steps of one outlet and refuses what could not be begun.
-func stepsFor(now time.Time, s *Snapshot, c rack.Command, o rack.OutletID) ([]rack.Step, *rack.Refusal) {
+func stepsFor(now time.Time, l *ledger, c rack.Command, o rack.OutletID) ([]rack.Step, *rack.Refusal) {
+	s := l.s
 	node, _ := s.Layout.NodeOf(o)
 	switch c.Op {
 	case rack.OpCut:
@@ -212,12 +335,12 @@ func stepsFor(now time.Time, s *Snapshot, c rack.Command, o rack.OutletID) ([]ra
 		if r := offLongEnough(now, s, node, o); r != nil {
 			return nil, r
 		}
-		if r := s.overLimit(node, o, now); r != nil {
+		if r := l.overLimit(node, o, s.startW(node, o, now)); r != nil {
 			return nil, r
 		}
 		return []rack.Step{energiseStep(s, o)}, nil
 	case rack.OpCycle:
-		if r := s.overLimit(node, o, now); r != nil {
+		if r := l.overLimit(node, o, s.coldW(node)); r != nil {
 			return nil, r
 		}
 		cut, on := cutStep(s, o), energiseStep(s, o)
@@ -270,30 +393,69 @@ func energiseStep(s *Snapshot, o rack.OutletID) rack.Step {
 	}
 }
 
-// setLoads tells what each level of the feed carries after each step, by reservation: a node is gone once its last
-// outlet is cut, and comes back whole with its surge.
-func setLoads(now time.Time, s *Snapshot, p *rack.Plan) {
-	instead, cut := make(map[string]float64), make(map[rack.OutletID]bool)
+// inOrder lists the steps of all targets as they are expected to begin: what needs no waiting first, all first steps
+// before all second ones, and in the order of the targets.
+func inOrder(p rack.Plan) []*rack.Step {
+	type place struct {
+		step *rack.Step
+		wait time.Duration
+		nth  int
+	}
+	var places []place
 	for i := range p.Targets {
+		var wait time.Duration
 		for j := range p.Targets[i].Steps {
 			st := &p.Targets[i].Steps[j]
-			node, ok := s.Layout.NodeOf(st.On)
-			if !ok {
-				continue
-			}
-			if st.Do == rack.DoEnergise && cut[st.On] {
-				st.BeforeW = nil // what it carries now it will not carry then
-			}
-			cut[st.On] = st.Do == rack.DoCut
-			switch {
-			case st.Do == rack.DoEnergise:
-				instead[node.Name] = s.startW(node)
-			case allOpen(s, node, cut):
-				instead[node.Name] = 0
-			}
-			st.Feeds = s.loads(node, instead, now)
+			wait += st.Wait()
+			places = append(places, place{st, wait, j})
 		}
 	}
+	slices.SortStableFunc(places, func(a, b place) int { return cmp.Or(cmp.Compare(a.wait, b.wait), cmp.Compare(a.nth, b.nth)) })
+	out := make([]*rack.Step, len(places))
+	for i := range places {
+		out[i] = places[i].step
+	}
+	return out
+}
+
+// setLoads tells what each level of the feed carries after each step, by reservation: a node is gone once its last
+// outlet is cut, and comes back whole with its surge.
+func setLoads(now time.Time, s *Snapshot, order []*rack.Step, number bool) {
+	l := s.ledger(now)
+	cut := make(map[rack.OutletID]bool)
+	for i, st := range order {
+		if number {
+			st.Seq = i + 1
+		}
+		node, ok := s.Layout.NodeOf(st.On)
+		if !ok {
+			continue
+		}
+		cold := cut[st.On]
+		if st.Do == rack.DoEnergise && cold {
+			st.BeforeW = nil // what it carries now it will not carry then
+		}
+		cut[st.On] = st.Do == rack.DoCut
+		switch {
+		case st.Do == rack.DoEnergise && cold:
+			l.set(node, s.coldW(node))
+		case st.Do == rack.DoEnergise:
+			l.set(node, max(l.get(node), s.startW(node, st.On, now)))
+		case allOpen(s, node, cut):
+			l.set(node, 0)
+		}
+		st.Feeds = rounded(l.loads(node))
+	}
+}
+
+// rounded keeps what the wire tells of a load: a plan for a whole rack must fit into one record.
+func rounded(loads []rack.FeedLoad) []rack.FeedLoad {
+	for i := range loads {
+		loads[i].W = math.Round(loads[i].W*10) / 10
+		loads[i].A = math.Round(loads[i].A*1000) / 1000
+		loads[i].LimitA = math.Round(loads[i].LimitA*1000) / 1000
+	}
+	return loads
 }
 
 func allOpen(s *Snapshot, n rack.Node, cut map[rack.OutletID]bool) bool {
@@ -318,14 +480,25 @@ func measured(s *Snapshot, o rack.OutletID) *float64 {
 	return nil
 }
 
-// setDeadline bounds the end of the plan: what the command asks, or the sum of its steps.
-func setDeadline(p *rack.Plan, c rack.Command) *rack.Refusal {
-	var need time.Duration
+// setDeadline bounds the end of the plan: what the command asks, or what its steps may take. Targets run beside each
+// other, so that is the longest of them, and the wait of the last energise for its turn below one top feed.
+func setDeadline(p *rack.Plan, l *rack.Layout, c rack.Command) *rack.Refusal {
+	var longest time.Duration
+	turns := make(map[string]int) // energises by top feed
+	most := 0
 	for _, t := range p.Targets {
+		var need time.Duration
 		for _, st := range t.Steps {
 			need += st.Wait() + st.Limit()
+			if st.Do == rack.DoEnergise && len(p.Targets) > 1 {
+				top := topFeed(l, st.On)
+				turns[top]++
+				most = max(most, turns[top])
+			}
 		}
+		longest = max(longest, need)
 	}
+	need := longest + time.Duration(max(0, most-1))*l.Stagger
 	p.DeadlineMS = need.Milliseconds()
 	if c.Args.DeadlineS == 0 {
 		return nil
@@ -336,4 +509,14 @@ func setDeadline(p *rack.Plan, c rack.Command) *rack.Refusal {
 	}
 	p.DeadlineMS = asked.Milliseconds()
 	return nil
+}
+
+// topFeed is the root of the supply tree above an outlet: the stagger holds below it.
+func topFeed(l *rack.Layout, o rack.OutletID) string {
+	out, _ := l.Outlet(o)
+	levels := l.Levels(out.Feed)
+	if len(levels) == 0 {
+		return ""
+	}
+	return levels[len(levels)-1].Name
 }

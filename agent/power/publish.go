@@ -12,24 +12,37 @@ func (m *Machine) publish(now time.Time, j *job) {
 	if j.ended {
 		return
 	}
-	var changed, all []rack.TargetResult
-	done := true
+	done, news := true, false
 	for _, t := range j.targets {
-		r := t.report()
-		all = append(all, r)
-		if t.changed {
-			changed = append(changed, r)
-			t.changed = false
-		}
-		done = done && t.result != nil
+		done, news = done && t.result != nil, news || t.changed
 	}
 	switch {
 	case done:
-		m.finish(now, j, all)
-	case len(changed) > 0 && j.targets[0].found == nil:
+		m.finish(now, j, j.words(func(*target) bool { return true }))
+	case news && !j.found && (len(j.targets) == 1 || now.Sub(j.told) >= tellEvery):
+		changed := j.words(func(t *target) bool { return t.changed })
+		for _, t := range j.targets {
+			t.changed = false
+		}
 		j.n++
+		j.told = now
 		m.do(Report{rack.Outcome{Command: j.cmd.ID, State: rack.StateRunning, N: j.n, At: now, Targets: changed}})
 	}
+}
+
+// tellEvery is the pause between two states of a command with several targets: what changes meanwhile is told together.
+// Arbitrary; the relays of a rack move within some seconds.
+const tellEvery = 500 * time.Millisecond
+
+// words are the present words of the targets that are wanted.
+func (j *job) words(wanted func(*target) bool) []rack.TargetResult {
+	var out []rack.TargetResult
+	for _, t := range j.targets {
+		if wanted(t) {
+			out = append(out, t.report())
+		}
+	}
+	return out
 }
 
 // report is the target's present word: its result, or how far its steps came.
@@ -62,6 +75,9 @@ func (m *Machine) finish(now time.Time, j *job, targets []rack.TargetResult) {
 	for _, t := range targets {
 		if t.Code == o.Code && t.Text != "" {
 			o.Text = t.Text
+			if len(targets) > 1 {
+				o.Text = t.Target.String() + ": " + t.Text
+			}
 			break
 		}
 	}
@@ -129,13 +145,19 @@ func (m *Machine) offerAgain(now time.Time) {
 	}
 }
 
+// allExpired tells whether no target did anything because exp had passed; those that the plan refused count for neither.
 func allExpired(targets []rack.TargetResult) bool {
+	expired := false
 	for _, t := range targets {
-		if t.Code != rack.CodeExpired || t.State != rack.StateCancelled {
+		switch {
+		case t.State == rack.StateRejected:
+		case t.State == rack.StateCancelled && t.Code == rack.CodeExpired:
+			expired = true
+		default:
 			return false
 		}
 	}
-	return true
+	return expired
 }
 
 // Busy tells whether time alone can bring a command further, so that the loop must tick.

@@ -17,9 +17,11 @@ const judgeWithin = 15 * time.Second
 func (m *Machine) adopt(now time.Time, entries []rack.Entry) {
 	for i := range entries {
 		e := &entries[i]
-		j := &job{cmd: e.Command, n: rack.RecoveredN - 1, begun: true}
+		j := &job{cmd: e.Command, n: rack.RecoveredN - 1, begun: true, found: true}
 		for _, tp := range e.Plan.Targets {
-			j.targets = append(j.targets, &target{job: j, plan: tp, keys: m.keysOf(tp), found: e, until: now.Add(judgeWithin)})
+			t := m.newTarget(j, tp)
+			t.found, t.until = e, now.Add(judgeWithin)
+			j.targets = append(j.targets, t)
 		}
 		m.jobs = append(m.jobs, j)
 	}

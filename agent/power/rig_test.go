@@ -43,6 +43,10 @@ type rig struct {
 
 	laneTakes    time.Duration
 	hang         map[rack.OutletID]bool // an energise stays with the device until aborted
+	oneByOne     bool                   // a lane does one write of a bus at a time, as it does
+	takenEarly   bool                   // the relay moves at the beginning of the write and not at its end
+	idle         map[string]time.Time   // by PDU: when its lane has done what it was given
+	slowest      time.Duration          // wall time of the slowest step
 	journalTakes time.Duration
 	journalErr   error
 	running      map[uint64]Switch
@@ -119,7 +123,7 @@ func newRigWith(t judge, l *rack.Layout, unfinished []rack.Entry) *rig {
 		t: t, now: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC), layout: l, rng: rand.New(rand.NewPCG(1, 2)),
 		closed: make(map[rack.OutletID]bool), loadW: make(map[rack.OutletID]float64), welded: make(map[rack.OutletID]bool),
 		frozen: make(map[rack.OutletID]bool), deaf: make(map[rack.OutletID]bool), glitch: make(map[rack.OutletID]int), crossed: make(map[rack.OutletID]rack.OutletID),
-		hang: make(map[rack.OutletID]bool), running: make(map[uint64]Switch),
+		hang: make(map[rack.OutletID]bool), running: make(map[uint64]Switch), idle: make(map[string]time.Time),
 		laneTakes: 5 * time.Millisecond, journalTakes: time.Millisecond, serial: "PA-1",
 	}
 	for _, p := range l.PDUs {
@@ -251,7 +255,10 @@ func (r *rig) reading(p rack.Point, v float64, raw uint32) rack.Reading {
 
 // step gives the machine an input and carries its actions out as loop, lane and journal would.
 func (r *rig) step(in Input) {
-	for _, a := range r.m.Step(r.now, in) {
+	began := time.Now()
+	actions := r.m.Step(r.now, in)
+	r.slowest = max(r.slowest, time.Since(began))
+	for _, a := range actions {
 		switch a := a.(type) {
 		case Switch:
 			r.lane(a)
@@ -308,7 +315,19 @@ func (r *rig) lane(a Switch) {
 		})
 		return
 	}
-	r.after(r.laneTakes, func() {
+	wait := r.laneTakes
+	if r.oneByOne {
+		begin := r.now
+		if idle := r.idle[a.Outlet.PDU]; idle.After(begin) {
+			begin = idle
+		}
+		r.idle[a.Outlet.PDU] = begin.Add(r.laneTakes)
+		wait = r.idle[a.Outlet.PDU].Sub(r.now)
+	}
+	if r.takenEarly {
+		r.after(wait-r.laneTakes, func() { r.closed[a.Outlet] = a.Do == rack.DoEnergise })
+	}
+	r.after(wait, func() {
 		if _, ok := r.running[a.Token]; !ok {
 			return // aborted
 		}

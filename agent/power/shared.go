@@ -111,14 +111,17 @@ func (s *Snapshot) steadySupplies() map[rack.MeterID]float64 {
 	return out
 }
 
-// supplyFell finds a supply, steady when the write was handed over, that has lost since what the outlet carried by its
-// own meter: the outlet's cable then leads to another outlet of that supply.
+// supplyFell finds a supply, steady when the write was handed over and not moved by us since, that has lost what the
+// outlet carried by its own meter: the outlet's cable then leads to another outlet of that supply.
 func (w *switching) supplyFell(s *Snapshot) (name string, ok bool) {
 	carried, known := w.before[w.step.On]
 	if !known || carried < noLoadVA {
 		return "", false
 	}
 	for id, was := range w.supplies {
+		if s.Shared[id].from.After(w.began) {
+			continue
+		}
 		now := s.Shared[id].W
 		lost := was - now.Value
 		fresh := now.Quality == rack.QualityOK && now.At.After(w.from)

@@ -18,6 +18,8 @@ type Snapshot struct {
 	Shared  map[rack.MeterID]SharedView
 	Nodes   map[string]NodeView
 	Orders  []rack.Order
+	// UnderWay is how many targets of accepted commands have no result.
+	UnderWay int
 }
 
 // OutletView is what is known of one outlet.
@@ -29,6 +31,9 @@ type OutletView struct {
 	OpenSince time.Time
 	// MovedAt is when its raw power code last differed from the one before: a frozen meter proves nothing.
 	MovedAt time.Time
+	// Writing tells that a write of ours on its relay is with the lane; Written is when the last one went there or came back.
+	Writing bool
+	Written time.Time
 	// Live tells that it carries load although its relay reads open; LiveAt is when it last did.
 	Live   bool
 	LiveAt time.Time

@@ -67,7 +67,7 @@ func (m *Machine) mustWait(now time.Time, t *target, st rack.Step) bool {
 	if r := offLongEnough(now, &m.world, node, st.On); r != nil && t.job.cmd.Op == rack.OpCycle {
 		return true
 	}
-	top := m.topFeed(st.On)
+	top := topFeed(m.world.Layout, st.On)
 	if _, busy := m.inFlight[top]; busy {
 		return true
 	}
@@ -87,17 +87,7 @@ func (m *Machine) stillAllowed(now time.Time, t *target, st rack.Step) *rack.Ref
 	if r := offLongEnough(now, &m.world, node, st.On); r != nil {
 		return r
 	}
-	return m.world.overLimit(node, st.On, now)
-}
-
-// topFeed is the root of the supply tree above an outlet: the stagger holds below it.
-func (m *Machine) topFeed(o rack.OutletID) string {
-	out, _ := m.world.Layout.Outlet(o)
-	levels := m.world.Layout.Levels(out.Feed)
-	if len(levels) == 0 {
-		return ""
-	}
-	return levels[len(levels)-1].Name
+	return m.world.ledger(now).overLimit(node, st.On, m.world.startW(node, st.On, now))
 }
 
 // firstRecord is the fact that must be on disk before this write: the words of a bank that is taken over, or the
@@ -148,18 +138,42 @@ func (m *Machine) keepFirst(now time.Time, t *target, p *rack.Progress) {
 func (m *Machine) write(now time.Time, t *target) {
 	w := t.current
 	m.forgetDoubts(w.step.On)
-	w.start(now, &m.world, m.nextToken())
+	w.start(now, &m.world, m.carrying(), m.nextToken())
 	out, _ := m.world.Layout.Outlet(w.step.On)
 	if m.disturb(out.SharedMeter(), w) && w.shared != nil {
 		w.shared.disturbed = true
 	}
 	m.waiting[w.token] = t
+	m.touch(w.step.On, now, true)
 	if w.step.Do == rack.DoEnergise {
-		top := m.topFeed(w.step.On)
+		top := topFeed(m.world.Layout, w.step.On)
 		m.energised[top], m.inFlight[top] = now, w.token
-		m.setStarting(w.step.On, true, time.Time{})
+		closed, known := m.world.Closed(w.step.On)
+		if w.warm = closed && known; !w.warm {
+			m.setStarting(w.step.On, true, time.Time{})
+		}
 	}
 	m.do(Switch{Token: w.token, Do: w.step.Do, Outlet: w.step.On, By: &t.job.cmd})
+}
+
+// touch notes a write of ours on a relay: its load may go or come by that.
+func (m *Machine) touch(o rack.OutletID, now time.Time, writing bool) {
+	v := m.world.Outlets[o]
+	v.Writing, v.Written = writing, now
+	m.world.Outlets[o] = v
+}
+
+// carrying is what the outlets carry now.
+func (m *Machine) carrying() *carried {
+	if m.loads == nil {
+		m.loads = &carried{outlets: make(map[rack.OutletID]float64, len(m.world.Outlets)), supplies: m.world.steadySupplies()}
+		for id := range m.world.Outlets {
+			if va, ok := m.world.Apparent(id); ok {
+				m.loads.outlets[id] = va
+			}
+		}
+	}
+	return m.loads
 }
 
 func (m *Machine) setStarting(o rack.OutletID, starting bool, taken time.Time) {
@@ -238,6 +252,7 @@ func (m *Machine) switched(now time.Time, in Switched) {
 		m.tookOver(now, t, in)
 		return
 	}
+	m.touch(w.step.On, now, false)
 	m.relayMoved(now, t, in)
 	m.guardSpoke(t, in.Err)
 	v := w.written(&m.world, in)
@@ -279,12 +294,14 @@ func (m *Machine) relayMoved(now time.Time, t *target, in Switched) {
 	}
 	closed := w.step.Do == rack.DoEnergise
 	if closed {
-		top := m.topFeed(o)
+		top := topFeed(m.world.Layout, o)
 		delete(m.inFlight, top)
 		if !in.Taken.IsZero() {
 			m.energised[top] = in.Taken
 		}
-		m.setStarting(o, false, in.Taken)
+		if !w.warm {
+			m.setStarting(o, false, in.Taken)
+		}
 	}
 	if in.Taken.IsZero() {
 		return

@@ -18,8 +18,9 @@ type switching struct {
 
 	takeOver *rack.Progress            // the words that bring a bank under control first
 	openKept bool                      // the open half of a cycle is on disk
-	before   map[rack.OutletID]float64 // apparent power of every outlet when the write was handed over
-	supplies map[rack.MeterID]float64  // watts of every steady shared meter at that moment
+	warm     bool                      // the relay to be closed was known to be closed already: nothing starts
+	before   map[rack.OutletID]float64 // apparent power of every outlet when the write was handed over; shared, not to be changed
+	supplies map[rack.MeterID]float64  // watts of every steady shared meter at that moment; likewise
 	result   rack.StepResult
 	lastAt   time.Time // newest sample seen after the write
 	below    int       // consecutive samples that prove a cut
@@ -68,15 +69,9 @@ func newSwitching(st rack.Step) *switching {
 }
 
 // start notes the world before the write.
-func (w *switching) start(now time.Time, s *Snapshot, token uint64) {
+func (w *switching) start(now time.Time, s *Snapshot, loads *carried, token uint64) {
 	w.state, w.token, w.began = stageWriting, token, now
-	w.before = make(map[rack.OutletID]float64, len(s.Outlets))
-	for id := range s.Outlets {
-		if va, ok := s.Apparent(id); ok {
-			w.before[id] = va
-		}
-	}
-	w.supplies = s.steadySupplies()
+	w.before, w.supplies = loads.outlets, loads.supplies
 	w.loadW = threshold(s.Layout, w.step.On)
 	out, _ := s.Layout.Outlet(w.step.On)
 	if !out.Metered && out.Supply > 0 {
@@ -293,12 +288,12 @@ func (w *switching) unproven(s *Snapshot) verdict {
 }
 
 // fellInstead finds an outlet that carried load when the write was handed over and carries none now, although its
-// own relay reads closed.
+// own relay reads closed and no write of ours has touched it since: several may be cut at once.
 func (w *switching) fellInstead(s *Snapshot) (rack.OutletID, bool) {
 	for _, p := range s.Layout.PDUs {
 		for _, o := range p.Outlets {
 			was, known := w.before[o.ID]
-			if o.ID == w.step.On || !known || was < noLoadVA {
+			if v := s.Outlets[o.ID]; o.ID == w.step.On || !known || was < noLoadVA || v.Writing || !v.Written.Before(w.began) {
 				continue
 			}
 			va, fresh := s.Apparent(o.ID)

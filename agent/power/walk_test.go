@@ -53,7 +53,7 @@ type walk struct {
 }
 
 func newWalk(t *rapid.T) *walk {
-	l := demoLayout()
+	l := groupLayout()
 	l.Feeds[1].RatingA = rapid.SampledFrom([]float64{160, 120, 100}).Draw(t, "rating")
 	w := &walk{r: newRigWith(t, l, nil), ops: make(map[string]rack.Command), cut: make(map[rack.OutletID]time.Time)}
 	for n := 1; n <= 6; n++ {
@@ -89,6 +89,7 @@ func (w *walk) command(t *rapid.T) {
 	op := rapid.SampledFrom([]rack.Op{rack.OpCut, rack.OpEnergise, rack.OpCycle}).Draw(t, "op")
 	target := rapid.SampledFrom([]string{
 		"outlet/pdu-a.1", "outlet/pdu-a.2", "outlet/pdu-a.3", "node/asic-1", "node/asic-4", "node/asic-5", "outlet/pdu-a.7", "node/gpu-1",
+		"group/three", "group/back", "group/mixed", "group/servers", "feed/bank", "feed/row", "rack",
 	}).Draw(t, "target")
 	life := time.Duration(rapid.SampledFrom([]int{1, 10, 60}).Draw(t, "life")) * time.Second
 	refusal := w.r.command(id, op, target, func(c *rack.Command) {

@@ -31,6 +31,9 @@ type Step struct {
 	BeforeW *float64   `json:"before_w"`          // watts when planned; null: not measured
 	Feeds   []FeedLoad `json:"feeds,omitempty"`
 	Hot     bool       `json:"hot,omitempty"` // the load was running when planned
+	// Seq is the step's place among those of all targets of the plan, from 1, as they are expected to begin; 0 in a plan
+	// for one target.
+	Seq int `json:"seq,omitempty"`
 }
 
 // Limit is LimitMS as a duration.
@@ -39,11 +42,13 @@ func (s Step) Limit() time.Duration { return time.Duration(s.LimitMS) * time.Mil
 // Wait is WaitMS as a duration.
 func (s Step) Wait() time.Duration { return time.Duration(s.WaitMS) * time.Millisecond }
 
-// TargetPlan is the part of a plan that concerns one target; its steps run in order.
+// TargetPlan is the part of a plan that concerns one target; its steps run in order. Targets run beside each other.
 type TargetPlan struct {
 	Target Target `json:"t"`
 	Node   string `json:"node,omitempty"` // empty: the outlet feeds no configured node
 	Steps  []Step `json:"steps"`
+	// Refused is why nothing is done for this target; the others of the plan are carried out. It then has no steps.
+	Refused *Refusal `json:"refused,omitempty"`
 }
 
 // Plan is what a command will do. power.Plan is the only maker of plans, the journal the only store.
@@ -59,10 +64,10 @@ func (p Plan) Deadline() time.Duration { return time.Duration(p.DeadlineMS) * ti
 
 // Refusal is a rejected command or target: a stable code, and words a person can act on.
 type Refusal struct {
-	Code Code
-	Text string
+	Code Code   `json:"code"`
+	Text string `json:"txt"`
 	// Earliest is when the same command could be taken, where that is known.
-	Earliest time.Time
+	Earliest time.Time `json:"earliest,omitzero"`
 }
 
 // Error lets a Refusal travel as an error.

@@ -66,9 +66,16 @@ type proofJSON struct {
 }
 
 type planTargetJSON struct {
-	Target rack.Target    `json:"t"`
-	Node   string         `json:"node,omitempty"`
-	Steps  []planStepJSON `json:"steps"`
+	Target  rack.Target    `json:"t"`
+	Node    string         `json:"node,omitempty"`
+	Refused *refusedJSON   `json:"refused,omitempty"`
+	Steps   []planStepJSON `json:"steps"`
+}
+
+type refusedJSON struct {
+	Code     rack.Code `json:"code"`
+	Text     string    `json:"txt"`
+	Earliest int64     `json:"earliest,omitzero"`
 }
 
 type planStepJSON struct {
@@ -81,6 +88,7 @@ type planStepJSON struct {
 	BeforeW *tenths     `json:"before_w"`
 	Feeds   []loadJSON  `json:"feeds,omitempty"`
 	Hot     bool        `json:"hot,omitempty"`
+	Seq     int         `json:"seq,omitempty"`
 }
 
 type loadJSON struct {
@@ -120,10 +128,13 @@ func targetOf(t rack.TargetResult) targetJSON {
 
 func planTargetOf(t rack.TargetPlan) planTargetJSON {
 	out := planTargetJSON{Target: t.Target, Node: t.Node, Steps: []planStepJSON{}}
+	if r := t.Refused; r != nil {
+		out.Refused = &refusedJSON{Code: r.Code, Text: cut(r.Text, maxText), Earliest: millis(r.Earliest)}
+	}
 	for _, s := range t.Steps {
 		step := planStepJSON{
 			Do: s.Do, On: rack.OutletTarget(s.On), Proof: cut(s.Proof, maxWords), Undo: cut(s.Undo, maxWords),
-			LimitS: seconds(s.LimitMS), WaitS: seconds(s.WaitMS), BeforeW: (*tenths)(s.BeforeW), Hot: s.Hot,
+			LimitS: seconds(s.LimitMS), WaitS: seconds(s.WaitMS), BeforeW: (*tenths)(s.BeforeW), Hot: s.Hot, Seq: s.Seq,
 		}
 		for _, f := range s.Feeds {
 			step.Feeds = append(step.Feeds, loadJSON{Feed: f.Feed, W: tenths(f.W), A: thousandths(f.A), LimitA: thousandths(f.LimitA)})

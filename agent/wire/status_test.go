@@ -86,12 +86,16 @@ func drawPlan(t *rapid.T, id string) rack.Plan {
 				Do: rack.DoEnergise, On: drawOutlet(t), Proof: rapid.StringMatching(`[ -~]{0,40}`).Draw(t, "proof"),
 				LimitMS: rapid.Int64Range(0, 600_000).Draw(t, "limit"), WaitMS: rapid.Int64Range(0, 600_000).Draw(t, "wait"),
 				BeforeW: maybe(t, "before", func() float64 { return tenth(t, "before") }), Hot: rapid.Bool().Draw(t, "hot"),
+				Seq: rapid.IntRange(0, 1024).Draw(t, "seq"),
 			}
 			for range rapid.IntRange(0, 3).Draw(t, "feeds") {
 				s.Feeds = append(s.Feeds, rack.FeedLoad{Feed: names.Draw(t, "feed"), W: tenth(t, "w"), A: thousandth(t, "a"), LimitA: thousandth(t, "limit_a")})
 			}
 			tp.Steps = append(tp.Steps, s)
 		}
+		tp.Refused = maybe(t, "refused", func() rack.Refusal {
+			return rack.Refusal{Code: rapid.SampledFrom(someCodes).Draw(t, "code"), Text: rapid.StringMatching(`[ -~]{0,40}`).Draw(t, "why"), Earliest: moments(t, "earliest")}
+		})
 		p.Targets = append(p.Targets, tp)
 	}
 	return p
@@ -189,6 +193,41 @@ func TestLongStatusComesInParts(t *testing.T) {
 	back := assembled(t, o, StatusHead{Boot: "b"})
 	if len(back.Targets) != 400 || back.Targets[399].Target != o.Targets[399].Target || *back.Targets[7].Steps[0].Proof.AfterW != 7 {
 		t.Errorf("%d targets", len(back.Targets))
+	}
+}
+
+// The largest rack: a result with its failures and a dry run of a cycle, each in parts that fit and with one n.
+func TestARackOf256ComesInParts(t *testing.T) {
+	o := many(256)
+	o.Plan = &rack.Plan{Command: "big", Made: noon, DeadlineMS: 117_000}
+	for i := range o.Targets {
+		on := o.Targets[i].Target.Outlet
+		o.Targets[i].Target = rack.NodeTarget(fmt.Sprintf("asic-row-7-rack-17-%03d", i))
+		o.Targets[i].Text = "the relay reads back open and the load is still there"
+		tp := rack.TargetPlan{Target: o.Targets[i].Target, Node: o.Targets[i].Target.Name}
+		for j, do := range []rack.Verb{rack.DoCut, rack.DoEnergise} {
+			st := rack.Step{Do: do, On: on, Proof: "two samples after the write below 10 VA or 2 % of the power before", LimitMS: 10_000, WaitMS: 30_000, Seq: 256*j + i + 1}
+			for _, f := range []string{"bank", "phase", "row", "site"} {
+				st.Feeds = append(st.Feeds, rack.FeedLoad{Feed: f, W: 812_345.6, A: 1234.567, LimitA: 2000})
+			}
+			tp.Steps = append(tp.Steps, st)
+		}
+		if i%8 == 0 {
+			tp = rack.TargetPlan{Target: tp.Target, Node: tp.Node, Refused: &rack.Refusal{Code: rack.CodeLimitExceeded, Text: "feed bank would carry 96.1 A"}}
+		}
+		o.Plan.Targets = append(o.Plan.Targets, tp)
+	}
+	messages := EncodeStatus(o, StatusHead{Boot: "b"})
+	for i, m := range messages {
+		if s, err := DecodeStatus(m); err != nil || s.N != 5 || s.Part != i+1 || s.Parts != len(messages) {
+			t.Errorf("part %d: %+v, %v", i+1, s.StatusHead, err)
+		}
+	}
+	back := assembled(t, o, StatusHead{Boot: "b"})
+	want, _ := json.Marshal(o.Targets)
+	got, _ := json.Marshal(back.Targets)
+	if len(back.Plan.Targets) != 256 || len(back.Plan.Targets[255].Steps) != 2 || back.Plan.Targets[248].Refused == nil || !bytes.Equal(got, want) {
+		t.Errorf("%d targets in %d parts", len(back.Targets), len(messages))
 	}
 }
 

@@ -140,10 +140,13 @@ func (t targetJSON) result() rack.TargetResult {
 
 func (t planTargetJSON) plan() rack.TargetPlan {
 	out := rack.TargetPlan{Target: t.Target, Node: t.Node}
+	if r := t.Refused; r != nil {
+		out.Refused = &rack.Refusal{Code: r.Code, Text: r.Text, Earliest: moment(r.Earliest)}
+	}
 	for _, s := range t.Steps {
 		step := rack.Step{
 			Do: s.Do, On: s.On.Outlet, Proof: s.Proof, LimitMS: s.LimitS.ms(), WaitMS: s.WaitS.ms(), Undo: s.Undo,
-			BeforeW: (*float64)(s.BeforeW), Hot: s.Hot,
+			BeforeW: (*float64)(s.BeforeW), Hot: s.Hot, Seq: s.Seq,
 		}
 		for _, f := range s.Feeds {
 			step.Feeds = append(step.Feeds, rack.FeedLoad{Feed: f.Feed, W: float64(f.W), A: float64(f.A), LimitA: float64(f.LimitA)})

@@ -63,6 +63,19 @@ func planned() rack.Outcome {
 	return rack.Outcome{Command: "01JD9XB8", State: rack.StateSucceeded, N: 1, Text: "planned, nothing done", At: at(1795411616001), Plan: &plan}
 }
 
+func plannedForSeveral() rack.Outcome {
+	load := func(w float64) []rack.FeedLoad {
+		return []rack.FeedLoad{{Feed: "f1-l1", W: w, A: 14.645, LimitA: 25.6}}
+	}
+	plan := rack.Plan{Command: "01JD9XBE", Made: at(1795411616000), DeadlineMS: 10_000, Targets: []rack.TargetPlan{
+		{Target: rack.NodeTarget("asic-1"), Node: "asic-1", Steps: []rack.Step{{Do: rack.DoCut, On: a3, Proof: "two samples", LimitMS: 10_000, Seq: 1, Feeds: load(6400)}}},
+		{Target: rack.NodeTarget("gpu-1"), Node: "gpu-1", Steps: []rack.Step{}, Refused: &rack.Refusal{Code: rack.CodeApprovalRequired, Text: "firm"}},
+		{Target: rack.NodeTarget("asic-2"), Node: "asic-2", Steps: []rack.Step{{Do: rack.DoCut, On: a4, Proof: "two samples", LimitMS: 10_000, Seq: 2, Feeds: load(3200)}}},
+		{Target: rack.NodeTarget("asic-3"), Node: "asic-3", Steps: []rack.Step{}, Refused: &rack.Refusal{Code: rack.CodeMinOff, Text: "off for 4 s of 30 s", Earliest: at(1795411642120)}},
+	}}
+	return rack.Outcome{Command: "01JD9XBE", State: rack.StateSucceeded, N: 1, Text: "planned, nothing done", At: at(1795411616001), Plan: &plan}
+}
+
 func statusVector(t *testing.T, o rack.Outcome, h StatusHead) []byte {
 	messages := EncodeStatus(o, h)
 	if len(messages) != 1 {
@@ -79,6 +92,7 @@ func statusVectors(t *testing.T) map[string][]byte {
 		"status-welded-dup": statusVector(t, welded(), StatusHead{Boot: "01JD9X3M", Dup: true}),
 		"status-recovered":  statusVector(t, recovered(), boot),
 		"status-dry":        statusVector(t, planned(), boot),
+		"status-dry-group":  statusVector(t, plannedForSeveral(), boot),
 		"status-min-off": statusVector(t, rack.Outcome{
 			Command: "01JD9XB9", State: rack.StateRejected, N: 1, Code: rack.CodeMinOff, Text: "off for 4 s of 30 s", At: at(1795411616120), Earliest: at(1795411642120),
 		}, boot),
@@ -206,7 +220,7 @@ func TestVectorsOfWhatIsSent(t *testing.T) {
 }
 
 func TestVectorsOfStatusDecode(t *testing.T) {
-	for name, want := range map[string]rack.Outcome{"status-welded": welded(), "status-recovered": recovered(), "status-dry": planned()} {
+	for name, want := range map[string]rack.Outcome{"status-welded": welded(), "status-recovered": recovered(), "status-dry": planned(), "status-dry-group": plannedForSeveral()} {
 		b, err := os.ReadFile(filepath.Join("testdata", "v1", name+".json"))
 		if err != nil {
 			t.Fatal(err)

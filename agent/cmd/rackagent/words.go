@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -93,15 +94,24 @@ func rounded(v float64, digits int) string {
 	return s
 }
 
-// printPlan tells what a dry run would do, step by step.
+// printPlan tells what a dry run would do, step by step. In a plan with several targets the steps stand as they would
+// run, and what would be left out stands first.
 func printPlan(a *app, p rack.Plan) {
+	var steps []rack.Step
 	for _, t := range p.Targets {
-		a.printf("  %s\n", t.Target)
-		for _, s := range t.Steps {
-			a.printf("    %s\n", planWords(s))
-			for _, f := range s.Feeds {
-				a.printf("      then %s carries %.0f W, %.1f A of %.1f A\n", f.Feed, f.W, f.A, f.LimitA)
-			}
+		switch {
+		case t.Refused != nil:
+			a.printf("  %s would be left out%s\n", t.Target, explained(t.Refused.Code, t.Refused.Text))
+		case len(p.Targets) == 1:
+			a.printf("  %s\n", t.Target)
+		}
+		steps = append(steps, t.Steps...)
+	}
+	slices.SortStableFunc(steps, func(a, b rack.Step) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, s := range steps {
+		a.printf("    %s\n", planWords(s))
+		for _, f := range s.Feeds {
+			a.printf("      then %s carries %.0f W, %.1f A of %.1f A\n", f.Feed, f.W, f.A, f.LimitA)
 		}
 	}
 }

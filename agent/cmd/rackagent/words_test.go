@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"strconv"
 	"testing"
 	"time"
 
@@ -50,6 +51,27 @@ func TestStatesInWords(t *testing.T) {
 			{Do: rack.DoEnergise, On: rack.OutletID{PDU: "pdu-a", N: 1}, LimitMS: 10000, WaitMS: 30000, Feeds: []rack.FeedLoad{{Feed: "bank-a", W: 3300, A: 15.1, LimitA: 25.6}}},
 		},
 	}}}})
+}
+
+// A plan for several tells its steps as they would run.
+func TestPlanForSeveralInWords(t *testing.T) {
+	on := func(n int) rack.OutletID { return rack.OutletID{PDU: "pdu-a", N: n} }
+	load := func(w float64) []rack.FeedLoad {
+		return []rack.FeedLoad{{Feed: "bank-a", W: w, A: w / 218.5, LimitA: 25.6}}
+	}
+	cycle := func(n, seq int) rack.TargetPlan {
+		return rack.TargetPlan{Target: rack.NodeTarget("asic-" + strconv.Itoa(n)), Steps: []rack.Step{
+			{Do: rack.DoCut, On: on(n), BeforeW: ptr(3212.0), LimitMS: 8000, Seq: seq, Feeds: load(float64(6600 - 3300*seq))},
+			{Do: rack.DoEnergise, On: on(n), LimitMS: 10000, WaitMS: 30000, Seq: seq + 2, Feeds: load(float64(3300 * seq))},
+		}}
+	}
+	var out bytes.Buffer
+	printState(&app{outside: outside{out: &out}}, wire.Status{Outcome: rack.Outcome{
+		Command: "x", State: rack.StateSucceeded, Text: "planned, nothing done", Plan: &rack.Plan{Targets: []rack.TargetPlan{
+			cycle(1, 1), {Target: rack.NodeTarget("gpu-1"), Refused: &rack.Refusal{Code: rack.CodeApprovalRequired, Text: "name it in a command of its own"}}, cycle(2, 2),
+		}},
+	}})
+	golden(t, "words-plan-several", said{out: out.String()})
 }
 
 // Every terminal state has its exit status, and only one of them is success.

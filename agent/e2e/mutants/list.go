@@ -111,7 +111,7 @@ func mutants() []mutant {
 		},
 		{
 			"continuous limit ignored", "agent/power/feed.go",
-			"		if l.A > l.LimitA {\n			return", "		if l.A > 1000*l.LimitA {\n			return",
+			"		if is.A > is.LimitA {\n			return", "		if is.A > 1000*is.LimitA {\n			return",
 			[]string{power},
 		},
 		{
@@ -136,7 +136,7 @@ func mutants() []mutant {
 		},
 		{
 			"a cut waits for the cycle before it", "agent/power/machine.go",
-			"		if in.Command.Op.OnlyLowers() {\n", "		if false {\n",
+			"	if in.Command.Op.OnlyLowers() {\n", "	if false {\n",
 			[]string{power},
 		},
 		{
@@ -156,7 +156,32 @@ func mutants() []mutant {
 		},
 		{
 			"nobody looks whether another outlet fell", "agent/power/switching.go",
-			"		if o.ID == w.step.On || !known || was < noLoadVA {\n", "		if o.ID == w.step.On || !known || was < noLoadVA || true {\n",
+			"!known || was < noLoadVA || v.Writing ||", "!known || was < noLoadVA || true || v.Writing ||",
+			[]string{power},
+		},
+		{
+			"what the same command cuts has fallen instead", "agent/power/switching.go",
+			" || v.Writing || !v.Written.Before(w.began)", "",
+			[]string{power},
+		},
+		{
+			"a supply on which we moved something has fallen instead", "agent/power/shared.go",
+			"		if s.Shared[id].from.After(w.began) {\n			continue\n		}\n", "",
+			[]string{power},
+		},
+		{
+			"a server among miners is energised", "agent/power/plan.go",
+			"		if mixed && n.Class.Firm() {\n", "		if mixed && n.Class.Firm() && c.Op != rack.OpEnergise {\n",
+			[]string{power, whole},
+		},
+		{
+			"what a group adds does not count for its later nodes", "agent/power/plan.go",
+			"		l.set(node, max(l.get(node), mostOf(l, c, node, t.outlets)))\n", "		_ = node\n",
+			[]string{power},
+		},
+		{
+			"a cut ends a whole group", "agent/power/machine.go",
+			"!slices.ContainsFunc(t.keys, func(k string) bool { return lowered[k] })", "len(lowered) == 0",
 			[]string{power},
 		},
 		{

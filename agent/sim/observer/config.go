@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -24,6 +26,7 @@ type layout struct {
 	feeds               map[string]feed
 	pdus                []*pdu
 	nodes               []*node
+	groups              map[string][]string // names of nodes
 	outlets             map[rack.OutletID]*outlet
 }
 
@@ -127,7 +130,11 @@ type configYAML struct {
 		Identity string            `yaml:"identity"`
 		Banks    map[string]string `yaml:"banks"`
 	} `yaml:"pdus"`
-	Nodes []nodeYAML `yaml:"nodes"`
+	Nodes  []nodeYAML `yaml:"nodes"`
+	Groups []struct {
+		Name  string   `yaml:"name"`
+		Nodes []string `yaml:"nodes"`
+	} `yaml:"groups"`
 }
 
 type nodeYAML struct {
@@ -204,7 +211,10 @@ func readLayout(config []byte, models map[string][]byte) (*layout, error) {
 		period:   seconds(given(c.Poll.OutletS, defaultPeriodS)),
 		identity: seconds(given(c.Poll.IdentityS, defaultIdentityS)),
 		stagger:  seconds(given(c.Power.StaggerMS, defaultStaggerMS) / 1000),
-		feeds:    map[string]feed{}, outlets: map[rack.OutletID]*outlet{},
+		feeds:    map[string]feed{}, outlets: map[rack.OutletID]*outlet{}, groups: map[string][]string{},
+	}
+	for _, g := range c.Groups {
+		l.groups[g.Name] = g.Nodes
 	}
 	for _, f := range c.Feeds {
 		limit := f.RatingA * given(f.Continuous, defaultContinuous)
@@ -396,6 +406,38 @@ func (l *layout) top(name string) string {
 		return up[len(up)-1].name
 	}
 	return name
+}
+
+// members lists the nodes that a target stands for; those of an outlet are its node, if it has one.
+func (l *layout) members(target string) []*node {
+	kind, name, _ := strings.Cut(target, "/")
+	var out []*node
+	for _, n := range l.nodes {
+		in := false
+		switch kind {
+		case "rack":
+			in = true
+		case "node":
+			in = n.name == name
+		case "group":
+			in = slices.Contains(l.groups[name], n.name)
+		case "feed":
+			in = slices.ContainsFunc(n.outlets, func(o *outlet) bool {
+				return slices.ContainsFunc(l.levels(o.feed), func(f feed) bool { return f.name == name })
+			})
+		case "outlet":
+			in = slices.ContainsFunc(n.outlets, func(o *outlet) bool { return o.id.String() == name })
+		}
+		if in {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// firmAmongOthers tells whether a node is firm and a target names it beside one that is not: such a command leaves it out.
+func (l *layout) firmAmongOthers(target string, n *node) bool {
+	return n != nil && n.firm && slices.ContainsFunc(l.members(target), func(m *node) bool { return !m.firm })
 }
 
 func (l *layout) hasFirm() bool {

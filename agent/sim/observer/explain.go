@@ -218,6 +218,9 @@ func (r *record) steps() []*planStep {
 	}
 	var out []*planStep
 	for _, t := range r.Plan.Targets {
+		if t.Refused != nil {
+			continue
+		}
 		for i := range t.Steps {
 			out = append(out, &t.Steps[i])
 		}
@@ -250,6 +253,8 @@ func (x *explainer) stepProblem(w *write, e *entry, a *record, st *planStep) str
 		return fmt.Sprintf("command %s is %s, and its plan has a step %s", e.id, a.Command.Op, st.Do)
 	case !x.concerns(a.Command.Target, st):
 		return fmt.Sprintf("command %s is about %s, and its plan has a step on %s", e.id, a.Command.Target, st.On)
+	case x.layout.firmAmongOthers(a.Command.Target, x.layout.outlets[st.On].node):
+		return fmt.Sprintf("command %s is about %s, of which the server on %s must be left out: it is not alone", e.id, a.Command.Target, st.On)
 	}
 	return x.window(w, e, a)
 }
@@ -291,18 +296,13 @@ func verbFits(op, do string) bool {
 	}
 }
 
-// concerns tells whether a step is on an outlet that a target names.
+// concerns tells whether a step is on an outlet that a target names. Outlets that feed no node are in no group.
 func (x *explainer) concerns(target string, st *planStep) bool {
-	o := x.layout.outlets[st.On]
-	kind, name, _ := strings.Cut(target, "/")
-	switch kind {
-	case "outlet":
+	if kind, name, _ := strings.Cut(target, "/"); kind == "outlet" {
 		return name == st.On.String()
-	case "node":
-		return o != nil && o.node != nil && o.node.name == name
-	default:
-		return true // groups, feeds and the rack name more than one
 	}
+	o := x.layout.outlets[st.On]
+	return o != nil && o.node != nil && slices.Contains(x.layout.members(target), o.node)
 }
 
 // does tells in words what a write does to relays.

@@ -66,8 +66,9 @@ type approval struct {
 type plan struct {
 	DeadlineMS int64 `json:"deadline_ms"`
 	Targets    []struct {
-		Target string     `json:"t"`
-		Steps  []planStep `json:"steps"`
+		Target  string     `json:"t"`
+		Steps   []planStep `json:"steps"`
+		Refused *struct{}  `json:"refused"` // nothing may be done for it
 	} `json:"targets"`
 }
 

@@ -62,9 +62,10 @@ type rig struct {
 	model  string // of the one PDU
 	book   ledger
 	latch  uint16
-	sent   map[string]string // payload by command id
-	by     map[string]any    // what a record says of who signed it, by command id
-	n      map[string]int    // newest number of a command's states
+	sent   map[string]string   // payload by command id
+	by     map[string]any      // what a record says of who signed it, by command id
+	about  map[string][]string // targets of its plan by command id
+	n      map[string]int      // newest number of a command's states
 	states []State
 	leave  func() // ends the agent's session with the broker
 }
@@ -93,7 +94,7 @@ func enact(t *testing.T, c sim.Config, model, config string, play func(*rig)) []
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &rig{t: t, w: w, begun: time.Now(), config: config, model: model, latch: runningLatch, sent: map[string]string{}, by: map[string]any{}, n: map[string]int{}}
+		r := &rig{t: t, w: w, begun: time.Now(), config: config, model: model, latch: runningLatch, sent: map[string]string{}, by: map[string]any{}, about: map[string][]string{}, n: map[string]int{}}
 		r.book.boot = "boot-1"
 		r.must(w.Broker().Start(""))
 		r.leave = r.subscribe("r1")
@@ -209,10 +210,23 @@ func (r *rig) accept(id, op, target string, steps ...string) {
 }
 
 func (r *rig) recordAccepted(id, op, target string, steps ...string) {
-	var planned []any
+	r.recordPlan(id, op, target, map[string]any{"t": target, "steps": planned(steps...)})
+}
+
+// planned are the steps of one target, as "cut pdu-a.1".
+func planned(steps ...string) []any {
+	var out []any
 	for _, s := range steps {
 		do, on, _ := strings.Cut(s, " ")
-		planned = append(planned, map[string]any{"do": do, "on": on, "proof": "watts", "limit_ms": 5000, "before_w": nil})
+		out = append(out, map[string]any{"do": do, "on": on, "proof": "watts", "limit_ms": 5000, "before_w": nil})
+	}
+	return out
+}
+
+// recordPlan records a command with the targets of its plan.
+func (r *rig) recordPlan(id, op, target string, targets ...map[string]any) {
+	for _, t := range targets {
+		r.about[id] = append(r.about[id], t["t"].(string))
 	}
 	command := map[string]any{
 		"id": id, "op": op, "target": target, "exp": time.Now().Add(time.Minute), "origin": "mqtt",
@@ -224,7 +238,7 @@ func (r *rig) recordAccepted(id, op, target string, steps ...string) {
 	r.book.add("command", id, 'a', "accepted", map[string]any{
 		"id": id, "command": command,
 		"plan": map[string]any{
-			"id": id, "made": time.Now(), "deadline_ms": 40000, "targets": []any{map[string]any{"t": target, "steps": planned}},
+			"id": id, "made": time.Now(), "deadline_ms": 40000, "targets": targets,
 		},
 	})
 }
@@ -266,9 +280,17 @@ func (r *rig) end(id, state, code string, steps ...map[string]any) {
 }
 
 func (r *rig) recordEnded(id, state, code string, steps ...map[string]any) {
-	target := map[string]any{"t": "node/any", "st": state, "code": code, "steps": steps}
+	target := "node/any"
+	if about := r.about[id]; len(about) > 0 {
+		target = about[0]
+	}
+	r.recordResult(id, state, code, map[string]any{"t": target, "st": state, "code": code, "steps": steps})
+}
+
+// recordResult records a result with the results of its targets.
+func (r *rig) recordResult(id, state, code string, targets ...map[string]any) {
 	r.book.add("command", id, 'e', "ended", map[string]any{"id": id, "outcome": map[string]any{
-		"id": id, "st": state, "n": r.n[id] + 1, "code": code, "at": time.Now(), "targets": []any{target},
+		"id": id, "st": state, "n": r.n[id] + 1, "code": code, "at": time.Now(), "targets": targets,
 	}})
 }
 

@@ -11,8 +11,8 @@ type Rule struct {
 func Rules() []Rule {
 	return []Rule{
 		{"S1", "Every write to a relay bank's latch or direction, or to a hot-swap controller's OPERATION, is explained by one step " +
-			"of an accepted, unfinished, not expired command of the same life of the agent, or by a recorded take-over of that " +
-			"bank that moves nothing. No step writes twice. A controller is never taken over, power-cycled or set up otherwise.", explained},
+			"of an accepted, unfinished, not expired command of the same life of the agent that names its outlet (a group that holds a " +
+			"miner names no server), or by a recorded take-over of that bank that moves nothing. No step writes twice. A controller is never taken over, power-cycled or set up otherwise.", explained},
 		{"S1 disk", "A copy of the state directory holds the record behind every write that was handed over before the copy.", onDisk},
 		{"S2", "With each closing, reservations by max_w (0 only for nodes whose contacts are all open in truth) and surges of what is " +
 			"starting stay within the limit of each line of each level above, and within the outlet's rating. Measured maxima above " +
@@ -23,7 +23,7 @@ func Rules() []Rule {
 			"nodes, by a record, or by another board's serial once it was read or should have been.", wiringKnown},
 		{"S4", "No outlet is closed before its minimum off time, from the change of its coil that opened it, or from the first " +
 			"reading if it was open from the start. Two closings below one top feed are the stagger apart.", notTooSoon},
-		{"S5", "Every accepted command has one terminal result, in the journal and on the broker; the number of its states never " +
+		{"S5", "Every accepted command has one terminal result, in the journal and on the broker, in which each target of its plan has one; the number of its states never " +
 			"falls; nothing but repeats follows the result; no id is accepted twice.", oneResult},
 		{"S6", "A command is accepted only for a message that was not retained, expired, malformed, too big, for another agent or life of " +
 			"it, on another topic or under a taken id, and for what the message said; unsigned only where that is allowed; else with a " +

@@ -1,6 +1,7 @@
 package observer
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -58,10 +59,40 @@ func (r *run) wholeEntry(e *entry) []Violation {
 	if r.book.complete && len(e.accepted) > 0 && len(e.ended) == 0 {
 		add(e.accepted[0], "it was accepted and has no result at the end of the run")
 	}
+	for _, rec := range e.ended {
+		if why := e.targets(rec); why != "" {
+			add(rec, "%s", why)
+		}
+	}
 	if len(e.acked) > 0 && len(e.ended)+len(e.rejected) == 0 {
 		add(e.acked[0], "its result counts as delivered, and there is none")
 	}
 	return out
+}
+
+// targets tells which target of a plan has not exactly one result, or which result has no target; empty: all is well.
+func (e *entry) targets(rec *record) string {
+	if len(e.accepted) == 0 || e.accepted[0].Plan == nil || e.accepted[0].Command == nil || e.accepted[0].Command.Dry || rec.Outcome == nil {
+		return ""
+	}
+	results := map[string][]targetResult{}
+	for _, t := range rec.Outcome.Targets {
+		results[t.Target] = append(results[t.Target], t)
+	}
+	for _, t := range e.accepted[0].Plan.Targets {
+		got := results[t.Target]
+		switch {
+		case len(got) != 1:
+			return fmt.Sprintf("its target %s has %d results", t.Target, len(got))
+		case t.Refused != nil && (got[0].State != "rejected" || len(got[0].Steps) > 0):
+			return fmt.Sprintf("its target %s was refused when planning, and ends %s with %d steps", t.Target, got[0].State, len(got[0].Steps))
+		}
+		delete(results, t.Target)
+	}
+	for t := range results {
+		return "its result names " + t + ", which its plan does not"
+	}
+	return ""
 }
 
 func stateOf(rec *record) string {
