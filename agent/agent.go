@@ -172,7 +172,7 @@ func (a *Agent) deskOpts(found journal.Found, ids command.Identities) command.Op
 	return command.Opts{
 		Layout: a.inv.Layout, Boot: a.boot, Unsigned: a.conf.Commands.Unsigned, Identities: ids,
 		Synced: func() bool { return a.world.Clock().OK }, Birth: a.newestBirth, Observing: a.journal.Observing, RefusalOf: refusalOf,
-		Planner: a.loop, Runner: a.loop, Book: a.journal, Publisher: a.out, Identifier: identifier{a},
+		Planner: a.loop, Runner: a.loop, Book: a.journal, Publisher: a.out, Identifier: identifier{a}, Orders: a.loop,
 		Event: a.out.event, Unacked: found.Unacked, Unfinished: found.Unfinished, Waiting: found.Waiting, Seqs: found.Seqs,
 	}
 }

@@ -228,6 +228,7 @@ func (a *Agent) info() wire.Info {
 		Meanings:  make(map[rack.Point]rack.Meaning),
 	}
 	s := a.loop.Snapshot()
+	i.Locks = s.Locks()
 	for _, p := range a.inv.Layout.PDUs {
 		i.Devices = append(i.Devices, wire.Device{Name: p.Name, Kind: "pdu", Model: p.Model, Serial: p.Serial, Bus: p.Bus})
 		for _, o := range p.Outlets {

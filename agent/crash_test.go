@@ -59,6 +59,14 @@ func plots() []plot {
 			r.send("c2", "outlet.cut", "outlet/pdu-a.4")
 			time.Sleep(10 * time.Second)
 		}, ids: []string{"c1", "c2"}},
+		{name: "lock", in: eight(), play: func(r *rig) {
+			r.send("c1", "outlet.cycle", "group/miners")
+			time.Sleep(2 * time.Second)
+			r.send("c2", "lock", "node/asic-2")
+			time.Sleep(10 * time.Millisecond)
+			r.send("c3", "outlet.cut", "outlet/pdu-a.2")
+			time.Sleep(15 * time.Second)
+		}, ids: []string{"c1", "c2", "c3"}},
 		{name: "take over one of two banks", in: rackOf("ac24"), play: func(r *rig) {
 			r.inject("brownout=pdu-a.bank.2")
 			time.Sleep(35 * time.Second)

@@ -198,6 +198,7 @@ type Status struct {
 	Devices   []DeviceStatus `json:"devices"`
 	Outlets   []OutletStatus `json:"outlets"`
 	Sensors   []SensorStatus `json:"sensors,omitempty"`
+	Locks     []LockStatus   `json:"locks,omitempty"`
 	Alarms    []rack.Alarm   `json:"alarms"`
 }
 
@@ -260,8 +261,26 @@ func (a *Agent) Status() Status {
 	for _, d := range a.poller.Stats() {
 		st.Devices = append(st.Devices, DeviceStatus{Name: d.Name, State: string(d.State), Reason: d.Reason})
 	}
-	st.Outlets, st.Sensors = a.outletStatus(), a.sensorStatus()
+	st.Outlets, st.Sensors, st.Locks = a.outletStatus(), a.sensorStatus(), a.lockStatus()
 	return st
+}
+
+// LockStatus is a maintenance lock in force.
+type LockStatus struct {
+	Target rack.Target `json:"target"`
+	ID     string      `json:"id"`
+	By     string      `json:"by,omitempty"`
+	Since  time.Time   `json:"since,omitzero"`
+	Why    string      `json:"why,omitempty"`
+}
+
+// lockStatus lists the maintenance locks in force.
+func (a *Agent) lockStatus() []LockStatus {
+	var out []LockStatus
+	for _, o := range a.loop.Snapshot().Locks() {
+		out = append(out, LockStatus{Target: o.Target, ID: o.Command, By: o.By, Since: o.Since, Why: o.Why})
+	}
+	return out
 }
 
 // secondsSince is nil for the zero time.

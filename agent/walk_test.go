@@ -60,7 +60,7 @@ func (w *walker) pause() time.Duration {
 }
 
 func (w *walker) step() {
-	switch w.rng.IntN(20) {
+	switch w.rng.IntN(23) {
 	case 0:
 		w.again()
 	case 1:
@@ -81,6 +81,10 @@ func (w *walker) step() {
 		w.start()
 	case 8:
 		w.crash()
+	case 9:
+		w.send(w.id(), "lock", w.pick(w.in.locks...))
+	case 10, 11:
+		w.send(w.id(), "unlock", w.pick(w.in.locks...))
 	default:
 		w.command()
 	}

@@ -81,6 +81,7 @@ type Opts struct {
 	Book       Book
 	Publisher  Publisher
 	Identifier Identifier
+	Orders     Orders
 	Event      func(rack.Event) // hears of what was refused without an answer; must not block
 
 	// What the journal held at the start. Of Unfinished the desk ends its own verbs; the power verbs among them are
@@ -97,7 +98,7 @@ func (o Opts) check() error {
 	for name, missing := range map[string]bool{
 		"Layout": o.Layout == nil, "Boot": o.Boot == "", "Synced": o.Synced == nil, "Birth": o.Birth == nil,
 		"Observing": o.Observing == nil, "RefusalOf": o.RefusalOf == nil, "Planner": o.Planner == nil, "Runner": o.Runner == nil,
-		"Book": o.Book == nil, "Publisher": o.Publisher == nil, "Identifier": o.Identifier == nil, "Event": o.Event == nil,
+		"Book": o.Book == nil, "Publisher": o.Publisher == nil, "Identifier": o.Identifier == nil, "Orders": o.Orders == nil, "Event": o.Event == nil,
 	} {
 		if missing {
 			return fmt.Errorf("%w: %s is missing", ErrOpts, name)

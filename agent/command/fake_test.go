@@ -53,7 +53,8 @@ type book struct {
 	mu      sync.Mutex
 	order   []string
 	entries map[string]*rack.Entry
-	kinds   []rack.RecordKind // of all records committed, in order
+	kinds   []rack.RecordKind     // of all records committed, in order
+	orders  map[string]rack.Order // by the command that set or released them
 	waiting []submission
 	manual  bool  // commits wait for commit
 	full    bool  // nothing but ends and what lowers is taken
@@ -65,7 +66,9 @@ type submission struct {
 	done func(error)
 }
 
-func newBook() *book { return &book{entries: map[string]*rack.Entry{}} }
+func newBook() *book {
+	return &book{entries: map[string]*rack.Entry{}, orders: map[string]rack.Order{}}
+}
 
 func (b *book) Submit(recs []rack.Record, done func(error)) {
 	b.mu.Lock()
@@ -126,6 +129,8 @@ func (b *book) write(recs []rack.Record) error {
 			b.entries[r.ID].Outcome = r.Outcome
 		case rack.RecordAcked:
 			b.entries[r.ID].Acked = true
+		case rack.RecordOrder, rack.RecordReleased:
+			b.orders[r.ID] = *r.Order
 		}
 	}
 	return nil
@@ -393,6 +398,7 @@ type rig struct {
 	runner    *runner
 	planner   *planner
 	boards    *boards
+	orders    *orders
 	events    []rack.Event
 	acked     map[string]int // messages acknowledged, by label
 }
@@ -414,7 +420,7 @@ func rackR17() *rack.Layout {
 func newRig(t testing.TB) *rig {
 	r := &rig{
 		now: noon, birth: noon.Add(-time.Hour), synced: true, unsigned: true, book: newBook(), broker: &broker{},
-		runner: &runner{startBy: map[string]time.Time{}}, planner: &planner{}, boards: &boards{}, acked: map[string]int{},
+		runner: &runner{startBy: map[string]time.Time{}}, planner: &planner{}, boards: &boards{}, orders: newOrders(), acked: map[string]int{},
 	}
 	r.start(t)
 	return r
@@ -428,7 +434,7 @@ func (r *rig) start(t testing.TB) {
 		Layout: rackR17(), Boot: "boot-1", Unsigned: r.unsigned,
 		Synced: func() bool { return r.synced }, Birth: func() time.Time { return r.birth }, Observing: func() bool { return r.observing },
 		Identities: people(), Seqs: r.book.seqs(),
-		RefusalOf: r.book.refusalOf, Planner: r.planner, Runner: r.runner, Book: r.book, Publisher: r.broker, Identifier: r.boards,
+		RefusalOf: r.book.refusalOf, Planner: r.planner, Runner: r.runner, Book: r.book, Publisher: r.broker, Identifier: r.boards, Orders: r.orders,
 		Event:   func(e rack.Event) { r.events = append(r.events, e) },
 		Unacked: unacked, Unfinished: unfinished, Waiting: waiting,
 	})

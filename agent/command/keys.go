@@ -136,7 +136,7 @@ func about(op rack.Op) bool {
 func (r *ring) covers(l *rack.Layout, cmd *rack.Command, t rack.Target) *rack.Refusal {
 	role := r.roles[cmd.Role]
 	switch {
-	case !role.Firm && firm(l, t):
+	case !role.Firm && touchesFirm(l, cmd.Op, t):
 		return refuse(rack.CodeUnknownKey, "role %s of %s does not allow firm targets", role.Name, cmd.Issuer)
 	case !role.reaches(l, t):
 		return refuse(rack.CodeUnknownKey, "role %s of %s does not reach %s", role.Name, cmd.Issuer, t)
@@ -154,6 +154,20 @@ func (r Role) reaches(l *rack.Layout, t rack.Target) bool {
 	}
 	node, ok := l.NodeOf(t.Outlet)
 	return ok && slices.Contains(r.Targets, rack.NodeTarget(node.Name))
+}
+
+// touchesFirm tells whether a command on a target may do something to a firm node. A group that holds others too leaves
+// its firm nodes out; an unlock does not, it allows more on all of them.
+func touchesFirm(l *rack.Layout, op rack.Op, t rack.Target) bool {
+	if !t.Several() {
+		return firm(l, t)
+	}
+	nodes, _ := l.Members(t)
+	isFirm := func(n rack.Node) bool { return n.Class.Firm() }
+	if op == rack.OpUnlock {
+		return slices.ContainsFunc(nodes, isFirm)
+	}
+	return len(nodes) > 0 && !slices.ContainsFunc(nodes, func(n rack.Node) bool { return !isFirm(n) })
 }
 
 // firm tells whether a target names a firm node or an outlet of one.

@@ -128,7 +128,7 @@ func (d *Desk) recall(e rack.Entry) {
 
 // present is the last word on a command that is on disk.
 func (d *Desk) present(e rack.Entry) rack.Outcome {
-	if e.Outcome != nil {
+	if e.Outcome != nil && d.flight[e.Command.ID] == nil { // in flight: its order is on disk and not in force yet
 		return *e.Outcome
 	}
 	if u, ok := d.open[e.Command.ID]; ok {

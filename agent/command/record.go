@@ -12,6 +12,7 @@ type pending struct {
 	plan     *rack.Plan    // to be carried out
 	outcome  *rack.Outcome // what it ends with at once; nil: accepted
 	then     func()        // what follows once outcome is on disk; nil: nothing
+	order    func(func())  // the order that must be in force before outcome is told; nil: none, or it is handed on
 	acks     []func()      // of the message and of its repeats
 	repeated bool          // the same message came again meanwhile
 	cancel   bool          // cmd.cancel came meanwhile
@@ -38,8 +39,8 @@ func (d *Desk) submit(p *pending, recs ...rack.Record) {
 func accepted(now time.Time, cmd rack.Command, plan *rack.Plan) rack.Record {
 	return rack.Record{
 		Kind: rack.RecordAccepted, At: now, ID: cmd.ID, Command: &cmd, Plan: plan,
-		// A cancel takes steps away. Both may use the last of a full disk.
-		Lowers: cmd.Op.OnlyLowers() || cmd.Op == rack.OpCancel,
+		// A cancel takes steps away, and so does a lock. All three may use the last of a full disk.
+		Lowers: cmd.Op.OnlyLowers() || cmd.Op == rack.OpCancel || cmd.Op == rack.OpLock,
 	}
 }
 
@@ -71,6 +72,7 @@ type deed struct {
 	then    func()        // once all is on disk
 	failed  func()        // if it is not
 	lowers  bool          // what follows can only lower power: it may use the last of a full disk
+	order   func(func())  // hands on the order among records; its argument is to be called when the order is in force
 }
 
 // conclude accepts and ends a command in one.
@@ -80,7 +82,7 @@ func (d *Desk) conclude(now time.Time, cmd rack.Command, ack func(), did deed) {
 	first := accepted(now, cmd, o.Plan)
 	first.Lowers = first.Lowers || did.lowers
 	recs := append([]rack.Record{first}, did.records...)
-	d.submit(&pending{cmd: cmd, outcome: &o, then: did.then, failed: did.failed, acks: hold(ack)}, append(recs, ended(kept(o)))...)
+	d.submit(&pending{cmd: cmd, outcome: &o, then: did.then, failed: did.failed, order: did.order, acks: hold(ack)}, append(recs, ended(kept(o)))...)
 }
 
 // listGone stands in the record in place of a list.
@@ -121,6 +123,8 @@ func (d *Desk) recorded(now time.Time, a answer) {
 		d.unrecorded(now, p, a.err)
 	case p.second != nil:
 		d.waits(p)
+	case p.order != nil:
+		d.keep(p)
 	case p.outcome != nil:
 		d.finish(p)
 	default:

@@ -48,6 +48,8 @@ func (d *Desk) attempt(now time.Time, cmd rack.Command) (deed, *rack.Refusal) {
 		return d.cancel(now, &cmd)
 	case rack.OpApprove:
 		return d.approve(now, cmd)
+	case rack.OpLock, rack.OpUnlock:
+		return d.lock(now, cmd)
 	case rack.OpJournalAccept:
 		return d.acceptLoss(now, cmd)
 	default:

@@ -3,6 +3,7 @@ package command
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ func newWalk(t *rapid.T, tb testing.TB) *walk {
 		t: t, tb: tb, rig: newRig(tb), payloads: map[string]string{}, starts: map[string]int{}, jobs: map[string]int{},
 		terminal: map[string]string{}, freed: map[string]int{},
 	}
-	w.book.manual = true
+	w.book.manual, w.orders.manual = true, true
 	w.broker.onPublish = w.published
 	w.runner.onStart = w.started
 	return w
@@ -46,6 +47,7 @@ func members(i, variant int) string {
 	kinds := []string{
 		``, `"op":"outlet.energise"`, `"op":"cmd.get","target":"rack","args":{"id":"` + other + `"}`, `"aud":"ams1/r18"`,
 		`"op":"cmd.cancel","target":"rack","args":{"id":"` + other + `"}`, `"op":"identify","target":"node/asic-1"`, `"op":"outlet.cycle","dry":true`, `"op":"outlet.cut"`,
+		lockAsic, unlockAsic,
 	}
 	m := kinds[i%len(kinds)]
 	if variant > 0 {
@@ -105,6 +107,9 @@ func (w *walk) published(m message) {
 	}
 	if e.Outcome == nil || e.Outcome.State != m.State || e.Outcome.N != m.N {
 		w.t.Fatalf("%s is told to be %s, on disk is %+v", m.Command, m.State, e.Outcome)
+	}
+	if _, ordered := w.book.orders[m.Command]; ordered && !slices.Contains(w.orders.holds, m.Command) {
+		w.t.Fatalf("%s is told to be %s before its order is in force", m.Command, m.State)
 	}
 	said := fmt.Sprintf("%s %d %s", m.State, m.N, m.Code)
 	if old := w.terminal[m.Command]; old != "" && old != said {
@@ -208,6 +213,12 @@ func (w *walk) crash(t *rapid.T) {
 	w.book.manual = true
 	w.broker.out, w.broker.full = nil, false
 	w.boards.report = nil
+	w.orders.coming = nil
+	for _, id := range w.book.order { // what a start finds is in force before anything is taken
+		if o, ok := w.book.orders[id]; ok {
+			w.orders.found(id, o, w.book.entries[id].Command.Op == rack.OpUnlock)
+		}
+	}
 	w.jobs = map[string]int{}
 	w.restart()
 	_, unfinished, _ := w.book.found()
@@ -249,6 +260,7 @@ func (w *walk) rest() {
 		for id, n := range w.jobs {
 			w.conclude(id, rack.StateSucceeded, n+1)
 		}
+		w.orders.settle()
 		w.broker.acknowledge(1 << 20)
 	}
 	if len(w.open) != 0 {
@@ -283,6 +295,7 @@ func TestWalk(t *testing.T) {
 			"progress": w.progress,
 			"finish":   w.finishJob,
 			"identify": w.identified,
+			"order":    func(*rapid.T) { w.orders.settle() },
 			"deliver":  func(t *rapid.T) { w.broker.acknowledge(rapid.IntRange(1, 4).Draw(t, "n")) },
 			"room":     func(t *rapid.T) { w.broker.full = rapid.Bool().Draw(t, "full") },
 			"resend":   func(*rapid.T) { w.Resend() },

@@ -6,10 +6,22 @@ import (
 	"rackagent/agent/rack"
 )
 
-// GuardError is the firm guard's refusal.
+// GuardError is the refusal of the guard in the lane.
 type GuardError struct{ Refusal *rack.Refusal }
 
-func (e *GuardError) Error() string { return "firm guard: " + e.Refusal.Error() }
+func (e *GuardError) Error() string { return "guard: " + e.Refusal.Error() }
+
+// permitted decides at the moment of the write whether a relay may be moved: no lock forbids it, and a cut passes the
+// firm guard. It judges from the newest snapshot and not from the plan.
+func permitted(s *Snapshot, a Switch) error {
+	if a.Do == rack.DoCut {
+		return guard(s, a.Outlet, a.By)
+	}
+	if r := guardLock(s, a.Outlet); r != nil {
+		return &GuardError{Refusal: r}
+	}
+	return nil
+}
 
 // guard decides at the moment of the write whether an outlet may be opened (S3, S11). It judges from the newest
 // snapshot and not from the plan. No proof that a firm node is off exists yet: an outlet of one is opened only by force
@@ -24,8 +36,8 @@ func guard(s *Snapshot, o rack.OutletID, by *rack.Command) error {
 // guardCut is the guard's judgement; by is the command that asks, nil for nobody's.
 func guardCut(s *Snapshot, o rack.OutletID, by *rack.Command) *rack.Refusal {
 	node, ok := s.Layout.NodeOf(o)
-	if order, locked := s.locked(o, node.Name); locked {
-		return refuse(rack.CodeMaintenanceLock, "outlet %s is under the maintenance lock of command %s", o, order.Command)
+	if r := guardLock(s, o); r != nil {
+		return r
 	}
 	if ok && node.Class.Firm() && !forced(by, node.Name, o) {
 		return &rack.Refusal{Code: rack.CodeFirmGuard, Text: fmt.Sprintf(

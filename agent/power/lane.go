@@ -155,19 +155,27 @@ func (l *lane) carryOut(ctx context.Context, a Action) Switched {
 	case Switch:
 		w, err = l.moveRelay(ctx, a)
 	case TakeOver:
-		w, err = l.relays[a.Bank.PDU].TakeOver(ctx, a.Bank.N, a.Latch, a.Direction)
+		w, err = l.takeOver(ctx, a)
 	}
 	return Switched{Token: tokenOf(a), Taken: w.Taken, Confirmed: w.Confirmed, Err: err}
 }
 
-// moveRelay holds the firm guard around the only call of Cut in the program: it judges the outlet anew at this moment.
+// moveRelay holds the guards around the only calls of Cut and Energise in the program: they judge the outlet anew at this
+// moment.
 func (l *lane) moveRelay(ctx context.Context, a Switch) (Write, error) {
+	if err := permitted(l.snapshot(), a); err != nil {
+		return Write{}, err
+	}
 	r := l.relays[a.Outlet.PDU]
 	if a.Do != rack.DoCut {
 		return r.Energise(ctx, a.Outlet.N)
 	}
-	if err := guard(l.snapshot(), a.Outlet, a.By); err != nil {
-		return Write{}, err
-	}
 	return r.Cut(ctx, a.Outlet.N)
+}
+
+func (l *lane) takeOver(ctx context.Context, a TakeOver) (Write, error) {
+	if r := guardBank(l.snapshot(), a.Bank); r != nil {
+		return Write{}, &GuardError{Refusal: r}
+	}
+	return l.relays[a.Bank.PDU].TakeOver(ctx, a.Bank.N, a.Latch, a.Direction)
 }

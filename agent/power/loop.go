@@ -47,7 +47,9 @@ type Loop struct {
 
 	mu    sync.Mutex
 	inbox []Input
-	wake  chan struct{} // 1: a wake-up that is not yet taken is enough
+	kept  map[uint64]func() // by token: who waits for an order to be in force
+	token uint64            // of the last order
+	wake  chan struct{}     // 1: a wake-up that is not yet taken is enough
 }
 
 // Times of the loop.
@@ -62,7 +64,7 @@ func NewLoop(o Opts) *Loop {
 	now := time.Now()
 	l := &Loop{
 		o: o, machine: New(now, o.Layout, o.Words, o.Orders, o.Records), lanes: make(map[string]*lane),
-		buses: make(map[string]string), born: now, wake: make(chan struct{}, 1),
+		buses: make(map[string]string), born: now, kept: make(map[uint64]func()), wake: make(chan struct{}, 1),
 	}
 	l.machine.LeftStanding(o.Standing)
 	l.snapshot.Store(l.machine.Snapshot(now))
@@ -112,6 +114,35 @@ func (l *Loop) Start(c rack.Command, p rack.Plan) { l.Tell(Accepted{Command: c, 
 
 // Cancel asks that a command stops before its next step.
 func (l *Loop) Cancel(id string) { l.Tell(Cancel{ID: id}) }
+
+// Lock judges a lock or an unlock from the newest snapshot.
+func (l *Loop) Lock(now time.Time, c rack.Command) (order rack.Order, stands bool, bad *rack.Refusal) {
+	s := *l.snapshot.Load()
+	s.At = now
+	return s.Lock(now, c)
+}
+
+// Keep takes over an order that is on disk, or its release by the command c. done is called once, from the loop's
+// goroutine, when it is in force.
+func (l *Loop) Keep(c rack.Command, o rack.Order, released bool, done func()) {
+	l.mu.Lock()
+	l.token++
+	token := l.token
+	l.kept[token] = done
+	l.mu.Unlock()
+	l.Tell(Ordered{Token: token, Order: o, Released: released, Command: c.ID, By: issuerOf(c), Why: c.Why})
+}
+
+// inForce tells who waits for an order that it holds.
+func (l *Loop) inForce(token uint64) {
+	l.mu.Lock()
+	done := l.kept[token]
+	delete(l.kept, token)
+	l.mu.Unlock()
+	if done != nil {
+		done()
+	}
+}
 
 // Turned is when the loop last turned, for the watchdog.
 func (l *Loop) Turned() time.Time { return l.born.Add(time.Duration(l.turned.Load())) }
@@ -181,7 +212,7 @@ func (l *Loop) turn() {
 // asksSnapshot tells whether whoever gets the action will look at the snapshot: the guard in the lane, the inventory.
 func asksSnapshot(a Action) bool {
 	switch a.(type) {
-	case Switch, TakeOver, Learnt:
+	case Switch, TakeOver, Learnt, InForce:
 		return true
 	default:
 		return false
@@ -211,5 +242,7 @@ func (l *Loop) hand(a Action) {
 		l.o.Alarm(a.Alarm)
 	case Learnt:
 		l.o.Learnt()
+	case InForce:
+		l.inForce(a.Token)
 	}
 }

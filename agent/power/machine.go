@@ -31,6 +31,7 @@ type Machine struct {
 	closing   bool                   // the program ends: nothing is begun any more
 	doubts    []doubt                // commands that ended unknown
 	expect    map[rack.OutletID]bool // where each relay was last known to stand: true closed
+	coming    []Ordered              // orders whose writers were not told yet that they hold
 
 	// Of one Step.
 	out     []Action
@@ -143,6 +144,8 @@ func (m *Machine) Step(now time.Time, in Input) []Action {
 		m.cancel(in.ID)
 	case Closing:
 		m.closing = true
+	case Ordered:
+		m.ordered(in)
 	case Unfinished:
 		m.adopt(now, in)
 	case Switched:
@@ -152,6 +155,7 @@ func (m *Machine) Step(now time.Time, in Input) []Action {
 	case Tick:
 	}
 	m.advance(now)
+	m.holds()
 	return m.out
 }
 

@@ -46,6 +46,16 @@ type Recorded struct {
 	Err   error
 }
 
+// Ordered is an order that is on disk, or its release. The answer is an InForce with the same token.
+type Ordered struct {
+	Token    uint64
+	Order    rack.Order
+	Released bool
+	Command  string // that set or released it
+	By       string // who gave it
+	Why      string
+}
+
 // Closing says that the program ends: what is in flight is booked, nothing is begun.
 type Closing struct{}
 
@@ -61,6 +71,7 @@ func (Switched) input()   {}
 func (Recorded) input()   {}
 func (Tick) input()       {}
 func (Closing) input()    {}
+func (Ordered) input()    {}
 
 // Action is one thing the machine wants done. The loop hands it out and never waits for it.
 type Action interface{ action() }
@@ -110,7 +121,11 @@ type Raise struct{ Alarm rack.Alarm }
 // Learnt says that the wiring of some outlet is believed more or less than before.
 type Learnt struct{}
 
+// InForce says that an order holds: nothing that it forbids is under way any more, and nothing will begin.
+type InForce struct{ Token uint64 }
+
 func (Learnt) action()   {}
+func (InForce) action()  {}
 func (Switch) action()   {}
 func (TakeOver) action() {}
 func (Abort) action()    {}

@@ -214,8 +214,8 @@ func nothingLeft(p rack.Plan) *rack.Refusal {
 // admissible holds what must be true of an outlet before any step on it, in the order an operator would ask.
 func admissible(now time.Time, s *Snapshot, c rack.Command, o rack.OutletID) *rack.Refusal {
 	node, _ := s.Layout.NodeOf(o)
-	if order, ok := s.locked(o, node.Name); ok {
-		return refuse(rack.CodeMaintenanceLock, "outlet %s is under the maintenance lock of command %s", o, order.Command)
+	if r := guardLock(s, o); r != nil {
+		return r
 	}
 	if c.Args.Force && !node.Class.Firm() {
 		return refuse(rack.CodePrecondition, "force is only for a firm node, %s is not one", o)
@@ -270,6 +270,9 @@ func bankReady(s *Snapshot, o rack.OutletID, op rack.Op) *rack.Refusal {
 	}
 	if controlled {
 		return nil
+	}
+	if r := guardBank(s, bank); r != nil {
+		return r
 	}
 	_, r := standing(s, bank)
 	return r

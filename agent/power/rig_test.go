@@ -51,12 +51,15 @@ type rig struct {
 	journalErr   error
 	running      map[uint64]Switch
 
-	writes   []write
-	records  []rack.Record
-	reports  []rack.Outcome
-	emitted  []rack.Event
-	alarms   []rack.Alarm
-	onReport func(rack.Outcome)
+	orders    uint64
+	writes    []write
+	records   []rack.Record
+	reports   []rack.Outcome
+	emitted   []rack.Event
+	inForce   []uint64 // tokens of orders that hold
+	onInForce func(uint64)
+	alarms    []rack.Alarm
+	onReport  func(rack.Outcome)
 }
 
 // write is one line of the trace.
@@ -262,7 +265,16 @@ func (r *rig) step(in Input) {
 		switch a := a.(type) {
 		case Switch:
 			r.lane(a)
+		case InForce:
+			r.inForce = append(r.inForce, a.Token)
+			if r.onInForce != nil {
+				r.onInForce(a.Token)
+			}
 		case TakeOver:
+			if refusal := guardBank(r.m.Snapshot(r.now), a.Bank); refusal != nil {
+				r.after(0, func() { r.step(Switched{Token: a.Token, Err: &GuardError{Refusal: refusal}}) })
+				continue
+			}
 			r.writes = append(r.writes, write{r.now, fmt.Sprintf("takeover latch=%08b", a.Latch), rack.OutletID{PDU: a.Bank.PDU}, len(r.records)})
 			r.after(r.laneTakes, func() {
 				for i := range 8 {
@@ -297,11 +309,9 @@ func (r *rig) step(in Input) {
 
 // lane is the machine's lane with the real guard in it.
 func (r *rig) lane(a Switch) {
-	if a.Do == rack.DoCut {
-		if err := guard(r.m.Snapshot(r.now), a.Outlet, a.By); err != nil {
-			r.after(0, func() { r.step(Switched{Token: a.Token, Err: err}) })
-			return
-		}
+	if err := permitted(r.m.Snapshot(r.now), a); err != nil {
+		r.after(0, func() { r.step(Switched{Token: a.Token, Err: err}) })
+		return
 	}
 	r.writes = append(r.writes, write{r.now, string(a.Do), a.Outlet, len(r.records)})
 	r.running[a.Token] = a
@@ -365,6 +375,31 @@ func (r *rig) command(id string, op rack.Op, target string, change ...func(*rack
 	r.records = append(r.records, rack.Record{Kind: rack.RecordAccepted, ID: id, Command: &c, Plan: &p})
 	r.step(Accepted{Command: c, Plan: p})
 	return nil
+}
+
+// lock sets or releases a lock as the desk does; the token stands in inForce once it holds.
+func (r *rig) lock(id string, op rack.Op, target string, change ...func(*rack.Command)) (token uint64, refusal *rack.Refusal) {
+	tg, err := rack.ParseTarget(target)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	c := rack.Command{ID: id, Op: op, Target: tg, Signed: true, Issuer: "uid:1000"}
+	for _, f := range change {
+		f(&c)
+	}
+	o, stands, refusal := r.m.Snapshot(r.now).Lock(r.now, c)
+	if refusal != nil || stands && op == rack.OpLock {
+		return 0, refusal
+	}
+	r.orders++
+	token = r.orders
+	kind := rack.RecordOrder
+	if op == rack.OpUnlock {
+		kind = rack.RecordReleased
+	}
+	r.records = append(r.records, rack.Record{Kind: kind, ID: id, Order: &o})
+	r.step(Ordered{Token: token, Order: o, Released: op == rack.OpUnlock, Command: id, By: issuerOf(c), Why: c.Why})
+	return token, nil
 }
 
 // must starts a command that may not be refused.

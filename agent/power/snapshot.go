@@ -161,20 +161,6 @@ func (s *Snapshot) ProvenOff(n rack.Node) bool {
 	return len(n.Outlets) > 0
 }
 
-// locked finds a maintenance lock on the rack, the node or the outlet.
-func (s *Snapshot) locked(o rack.OutletID, node string) (rack.Order, bool) {
-	for _, order := range s.Orders {
-		if order.Kind != rack.OrderLock {
-			continue
-		}
-		t := order.Target
-		if t.Kind == rack.TargetRack || (t.Kind == rack.TargetNode && t.Name == node && node != "") || (t.Kind == rack.TargetOutlet && t.Outlet == o) {
-			return order, true
-		}
-	}
-	return rack.Order{}, false
-}
-
 func (s *Snapshot) clone(now time.Time) *Snapshot {
 	c := *s
 	c.At = now

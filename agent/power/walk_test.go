@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -50,12 +51,14 @@ type walk struct {
 	ops    map[string]rack.Command
 	cut    map[rack.OutletID]time.Time // when the trace says it was last opened
 	lastOn time.Time
+	spans  []lockSpan
+	coming map[uint64]int // spans by the token of their order
 }
 
 func newWalk(t *rapid.T) *walk {
 	l := groupLayout()
 	l.Feeds[1].RatingA = rapid.SampledFrom([]float64{160, 120, 100}).Draw(t, "rating")
-	w := &walk{r: newRigWith(t, l, nil), ops: make(map[string]rack.Command), cut: make(map[rack.OutletID]time.Time)}
+	w := &walk{r: newRigWith(t, l, nil), ops: make(map[string]rack.Command), cut: make(map[rack.OutletID]time.Time), coming: make(map[uint64]int)}
 	for n := 1; n <= 6; n++ {
 		w.r.closed[outlet(n)] = rapid.Bool().Draw(t, "closed")
 		w.cut[outlet(n)] = w.r.now
@@ -65,7 +68,7 @@ func newWalk(t *rapid.T) *walk {
 }
 
 func (w *walk) act(t *rapid.T) {
-	switch rapid.IntRange(0, 11).Draw(t, "act") {
+	switch rapid.IntRange(0, 13).Draw(t, "act") {
 	case 0, 1, 2, 3, 4, 5, 6:
 		w.command(t)
 	case 7:
@@ -80,6 +83,59 @@ func (w *walk) act(t *rapid.T) {
 		w.r.laneTakes = time.Duration(rapid.SampledFrom([]int{1, 50, 1500}).Draw(t, "lane")) * time.Millisecond
 	case 11:
 		w.r.lost = rapid.Bool().Draw(t, "lost")
+	case 12:
+		w.lock(t, rack.OpLock)
+	case 13:
+		w.lock(t, rack.OpUnlock)
+	}
+}
+
+// lockSpan is the time in which a lock holds.
+type lockSpan struct {
+	target      rack.Target
+	from, until time.Time // zero: not yet
+}
+
+func (s lockSpan) covers(x write) bool {
+	if s.from.IsZero() || !x.at.After(s.from) || !s.until.IsZero() && !x.at.Before(s.until) {
+		return false
+	}
+	switch s.target.Kind {
+	case rack.TargetRack:
+		return true
+	case rack.TargetNode:
+		return x.on.N == 0 || s.target.Name == fmt.Sprintf("asic-%d", x.on.N) || s.target.Name == "gpu-1" && x.on.N > 6
+	default:
+		return x.on.N == 0 || s.target.Outlet == x.on
+	}
+}
+
+// lock sets or releases a lock, signed, and notes when it holds.
+func (w *walk) lock(t *rapid.T, op rack.Op) {
+	target := rapid.SampledFrom([]string{"node/asic-1", "node/asic-4", "outlet/pdu-a.2", "outlet/pdu-a.3", "rack", "node/gpu-1"}).Draw(t, "locked")
+	tg, _ := rack.ParseTarget(target)
+	w.n++
+	if op == rack.OpUnlock {
+		for i := range w.spans {
+			if w.spans[i].target == tg && w.spans[i].until.IsZero() {
+				w.spans[i].until = w.r.now
+			}
+		}
+	}
+	i := len(w.spans)
+	w.r.onInForce = func(token uint64) {
+		if i, ok := w.coming[token]; ok {
+			w.spans[i].from = w.r.now
+		}
+	}
+	token, _ := w.r.lock(fmt.Sprintf("k%d", w.n), op, target)
+	if token == 0 || op == rack.OpUnlock {
+		return
+	}
+	w.spans = append(w.spans, lockSpan{target: tg})
+	w.coming[token] = i
+	if slices.Contains(w.r.inForce, token) {
+		w.spans[i].from = w.r.now
 	}
 }
 
@@ -108,6 +164,11 @@ func (w *walk) command(t *rapid.T) {
 func (w *walk) judge(t *rapid.T) {
 	for ; w.judged < len(w.r.writes); w.judged++ {
 		x := w.r.writes[w.judged]
+		for _, s := range w.spans {
+			if s.covers(x) {
+				t.Fatalf("%v under the lock of %s since %s", x, s.target, s.from)
+			}
+		}
 		switch {
 		case x.on.N == 0: // a bank taken over as it stood
 			if w.explained(rack.FactAdopt, x) == 0 {

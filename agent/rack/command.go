@@ -19,6 +19,8 @@ const (
 	OpList          Op = "cmd.list"
 	OpCancel        Op = "cmd.cancel"
 	OpApprove       Op = "approve"
+	OpLock          Op = "lock"
+	OpUnlock        Op = "unlock"
 	OpJournalAccept Op = "journal.accept" // local socket only
 )
 

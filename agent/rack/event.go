@@ -26,6 +26,7 @@ const (
 	EventRecovered      EventKind = "command_resolved" // truth learnt later about a command that ended unknown
 	EventApproved       EventKind = "approved"         // a second person approved a command
 	EventBreakGlass     EventKind = "break_glass"      // a person at the rack stood in for the second one
+	EventLock           EventKind = "lock"             // a maintenance lock was set or released
 	EventStarted        EventKind = "started"
 	EventStopping       EventKind = "stopping"
 	EventLink           EventKind = "link"

@@ -91,6 +91,28 @@ type Order struct {
 	Value   float64   `json:"value,omitempty"`
 	Until   time.Time `json:"until,omitzero"`
 	Command string    `json:"id"`
+	// Who gave it, when, and why; an order of an earlier version has none of these.
+	By    string    `json:"by,omitempty"` // the issuer if the command was signed, else "unsigned"
+	Since time.Time `json:"since,omitzero"`
+	Why   string    `json:"why,omitempty"`
+}
+
+// Set tells who gave the order and when, in words.
+func (o Order) Set() string {
+	if o.Command == "" {
+		return "by a command whose record is damaged"
+	}
+	text := "by command " + o.Command
+	if o.By != "" {
+		text += " of " + o.By
+	}
+	if !o.Since.IsZero() {
+		text += ", " + o.Since.UTC().Format(time.RFC3339)
+	}
+	if o.Why != "" {
+		text += ": " + o.Why
+	}
+	return text
 }
 
 // Approval is a second person's word on a waiting command.

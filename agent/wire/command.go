@@ -63,7 +63,7 @@ func formOf(op rack.Op) (form, bool) {
 		return form{args: []string{"deadline_s", "force"}}, true
 	case rack.OpCycle:
 		return form{args: []string{"deadline_s", "off_s", "force"}}, true
-	case rack.OpIdentify:
+	case rack.OpIdentify, rack.OpLock, rack.OpUnlock:
 		return form{}, true
 	case rack.OpGet, rack.OpCancel:
 		return form{args: []string{"id"}, needs: []string{"id"}, rackOnly: true}, true
@@ -81,7 +81,7 @@ func formOf(op rack.Op) (form, bool) {
 func Verbs() []rack.Op {
 	return []rack.Op{
 		rack.OpEnergise, rack.OpCut, rack.OpCycle, rack.OpIdentify,
-		rack.OpGet, rack.OpList, rack.OpCancel, rack.OpApprove, rack.OpJournalAccept,
+		rack.OpGet, rack.OpList, rack.OpCancel, rack.OpLock, rack.OpUnlock, rack.OpApprove, rack.OpJournalAccept,
 	}
 }
 

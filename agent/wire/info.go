@@ -27,6 +27,7 @@ type Info struct {
 	// Heartbeat is the time between two up/state of a live connection; an agent is silent after three times that.
 	Heartbeat time.Duration
 	Keys      []string // ids of the keys whose commands are taken
+	Locks     []rack.Order
 }
 
 // Software is the program that speaks.
@@ -92,6 +93,7 @@ type infoJSON struct {
 	Outlets  []outletJSON                    `json:"outlets"`
 	Nodes    []nodeJSON                      `json:"nodes"`
 	Groups   []groupJSON                     `json:"groups,omitempty"`
+	Locks    []lockJSON                      `json:"locks,omitempty"`
 	StaggerS thousandths                     `json:"stagger_s"`
 	BeatS    thousandths                     `json:"heartbeat_s,omitzero"`
 	Firmware []firmwareJSON                  `json:"firmware"`
@@ -144,6 +146,15 @@ type groupJSON struct {
 	Nodes []string `json:"nodes"`
 }
 
+// lockJSON is a maintenance lock in force.
+type lockJSON struct {
+	Target rack.Target `json:"target"`
+	ID     string      `json:"id"` // of the command that set it
+	By     string      `json:"by,omitempty"`
+	Since  int64       `json:"since,omitzero"`
+	Why    string      `json:"why,omitempty"`
+}
+
 type firmwareJSON struct {
 	ID           string       `json:"id"`
 	Component    string       `json:"component"`
@@ -180,6 +191,9 @@ func (i Info) Encode() []byte {
 	}
 	for _, g := range i.Layout.Groups {
 		out.Groups = append(out.Groups, groupJSON{Name: g.Name, Nodes: append([]string{}, g.Nodes...)})
+	}
+	for _, o := range i.Locks {
+		out.Locks = append(out.Locks, lockJSON{Target: o.Target, ID: o.Command, By: o.By, Since: millis(o.Since), Why: cut(o.Why, maxWords)})
 	}
 	for _, f := range i.Firmware {
 		out.Firmware = append(out.Firmware, firmwareOf(f))

@@ -160,6 +160,19 @@ func beating() Info {
 	return i
 }
 
+// lockedInfo is an agent with groups and locks.
+func lockedInfo() Info {
+	i := info()
+	l := *i.Layout
+	l.Groups = []rack.Group{{Name: "miners", Nodes: []string{"asic-1"}}}
+	i.Layout = &l
+	i.Locks = []rack.Order{
+		{Kind: rack.OrderLock, Target: rack.NodeTarget("asic-1"), Command: "01JD9XBF", By: "uid:1000", Since: at(1795411610000), Why: "new fans"},
+		{Kind: rack.OrderLock, Target: rack.Target{Kind: rack.TargetRack}},
+	}
+	return i
+}
+
 func batch() Telemetry {
 	now := at(1795411615000)
 	p := func(q rack.Quantity, i int) rack.Point { return rack.Point{Device: "pdu-a", Quantity: q, Index: i} }
@@ -185,7 +198,7 @@ func otherVectors() map[string][]byte {
 		"state-online": state.Encode(), "state-will": will.Encode(), "state-shutdown": end.Encode(),
 		"selftest":        SelfTest{Nonce: "0123456789abcdef", At: at(1795411615123)}.Encode(),
 		"state-heartbeat": beat.Encode(), "info-heartbeat": beating().Encode(),
-		"info": info().Encode(), "telemetry": batch().Encode(),
+		"info": info().Encode(), "info-locked": lockedInfo().Encode(), "telemetry": batch().Encode(),
 		"telemetry-empty": Telemetry{Epoch: "k3f9", At: at(1795411615000)}.Encode(),
 		"event-moved": EncodeEvent("01JD9X3M-17", rack.Event{
 			Kind: rack.EventRelayMoved, Severity: rack.Info, At: at(1795411616214), Device: "pdu-a", Outlet: a3, Node: "asic-1", Command: "01JD9XB7",
@@ -264,6 +277,10 @@ func commandVectors() map[string]rack.Command {
 		"command-journal-accept": with(func(c *rack.Command) {
 			c.Op, c.Target, c.Args.Reason = rack.OpJournalAccept, everywhere, "card replaced"
 		}),
+		"command-lock": with(func(c *rack.Command) {
+			c.Op, c.Target, c.Why = rack.OpLock, rack.NodeTarget("gpu-1"), "new fans"
+		}),
+		"command-unlock":         with(func(c *rack.Command) { c.Op, c.Target = rack.OpUnlock, rack.OutletTarget(a3) }),
 		"command-identify-later": with(func(c *rack.Command) { c.Op, c.Target = rack.OpIdentify, everywhere }),
 	}
 }

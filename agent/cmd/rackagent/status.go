@@ -59,6 +59,7 @@ func printStatus(a *app, s agent.Status) {
 	_ = w.Flush()
 	printOutlets(a, s.Outlets)
 	printSensors(a, s.Sensors)
+	printLocks(a, s.Locks)
 	printAlarms(a, s.Alarms)
 }
 
@@ -120,6 +121,22 @@ func printSensors(a *app, sensors []agent.SensorStatus) {
 			value = rounded(*s.Value, 3)
 		}
 		say(w, "%s\t%s\t%s\t%s\n", s.Point, value, dash(s.Unit), dash(s.Label))
+	}
+	_ = w.Flush()
+}
+
+func printLocks(a *app, locks []agent.LockStatus) {
+	if len(locks) == 0 {
+		return
+	}
+	a.printf("\nlocked for maintenance; nothing of it is switched\n")
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	for _, l := range locks {
+		since := "-"
+		if !l.Since.IsZero() {
+			since = l.Since.Local().Format(time.DateTime)
+		}
+		say(w, "  %s\t%s\t%s\t%s\t%s\n", since, l.Target, dash(l.By), dash(l.ID), dash(l.Why))
 	}
 	_ = w.Flush()
 }

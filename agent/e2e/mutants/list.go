@@ -180,6 +180,26 @@ func mutants() []mutant {
 			[]string{power},
 		},
 		{
+			"a lock forbids no energise in the lane", "agent/power/guard.go",
+			"	if r := guardLock(s, a.Outlet); r != nil {\n		return &GuardError{Refusal: r}\n	}\n", "",
+			[]string{power},
+		},
+		{
+			"a lock stops nothing that is under way", "agent/power/locks.go",
+			"		m.halt(o)\n", "",
+			[]string{power},
+		},
+		{
+			"a lock's result does not wait for the write", "agent/power/locks.go",
+			"		if !in.Released && m.writing(in.Order) {\n			return false\n		}\n", "",
+			[]string{power},
+		},
+		{
+			"a lock's result is told before it holds", "agent/command/record.go",
+			"	case p.order != nil:\n		d.keep(p)\n", "",
+			[]string{"agent/command"},
+		},
+		{
 			"a cut ends a whole group", "agent/power/machine.go",
 			"!slices.ContainsFunc(t.keys, func(k string) bool { return lowered[k] })", "len(lowered) == 0",
 			[]string{power},
@@ -326,7 +346,7 @@ func mutants() []mutant {
 		},
 		{
 			"a role without firm nodes may sign for them", "agent/command/keys.go",
-			"	case !role.Firm && firm(l, t):\n", "	case false:\n",
+			"	case !role.Firm && touchesFirm(l, cmd.Op, t):\n", "	case false:\n",
 			[]string{desk, whole},
 		},
 		{

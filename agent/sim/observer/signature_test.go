@@ -218,7 +218,7 @@ func TestFirmNodesMoveInSomebodysName(t *testing.T) {
 		{"signed", energise(signedConfig(), "alice-1", "outlet/pdu-a.7"), "", opened},
 		{"unsigned", energise(rackConfig, "", "outlet/pdu-a.7"), "closing pdu-a.7 (gpu-1) for command c1, which nobody signed", s6},
 		{"role without firm nodes", energise(signedConfig(), "bob-1", "node/gpu-1"), "role automation does not allow firm nodes", s6},
-		{"role without firm nodes, by the whole rack", energise(signedConfig(), "bob-1", "rack"), "for command c1, whose issuer may not move firm nodes", s6},
+		{"role without firm nodes, by a group of servers", energise(signedConfig()+"\ngroups: [{name: servers, nodes: [gpu-1]}]\n", "bob-1", "group/servers"), "for command c1, whose issuer may not move firm nodes", s6},
 	})
 }
 
