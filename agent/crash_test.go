@@ -65,7 +65,7 @@ func plots() []plot {
 			r.send("c2", "lock", "node/asic-2")
 			time.Sleep(10 * time.Millisecond)
 			r.send("c3", "outlet.cut", "outlet/pdu-a.2")
-			time.Sleep(15 * time.Second)
+			time.Sleep(45 * time.Second)
 		}, ids: []string{"c1", "c2", "c3"}},
 		{name: "take over one of two banks", in: rackOf("ac24"), play: func(r *rig) {
 			r.inject("brownout=pdu-a.bank.2")
