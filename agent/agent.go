@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"periph.io/x/conn/v3/i2c"
 
+	"rackagent/agent/backlog"
 	"rackagent/agent/command"
 	"rackagent/agent/inventory"
 	"rackagent/agent/journal"
@@ -44,8 +45,9 @@ type Agent struct {
 	loop    *power.Loop
 	desk    *command.Desk
 	tele    *telemetry.Telemetry
-	link    *link.Link // nil: no broker
-	core    *layer     // power and poll
+	backlog *backlog.Log // nil: an outage is bridged from memory only
+	link    *link.Link   // nil: no broker
+	core    *layer       // power and poll
 
 	infoDue  chan struct{} // 1: up/info is to be told again
 	stateDue chan struct{} // 1: up/state is to be told again
@@ -148,7 +150,14 @@ func (a *Agent) wire(found journal.Found) error {
 	if a.desk, err = command.New(a.deskOpts(found, ids)); err != nil {
 		return err
 	}
-	if a.tele, err = telemetry.New(a.telemetryOpts()); err != nil {
+	o := a.telemetryOpts()
+	if err := a.newBacklog(o.Epoch); err != nil {
+		return err
+	}
+	if a.backlog != nil {
+		o.Store, o.Stored = a.store, a.backlog.Delivered
+	}
+	if a.tele, err = telemetry.New(o); err != nil {
 		return err
 	}
 	return a.dialBroker()
@@ -189,6 +198,9 @@ func (a *Agent) live(ctx context.Context) error {
 
 	disk.run(group, "journal", a.journal.Run)
 	disk.run(group, "log", a.out.run)
+	if a.backlog != nil {
+		disk.run(group, "backlog", a.backlog.Run)
+	}
 	core.run(group, "power", a.loop.Run)
 	core.run(group, "poll", a.poller.Run)
 	desk.run(group, "desk", a.desk.Run)
@@ -276,6 +288,7 @@ func (a *Agent) diskChanged(s journal.State) {
 	}
 	a.out.event(e)
 	a.out.alarm(rack.Alarm{Key: "journal", Since: e.At, Severity: e.Severity, Text: e.Text + " " + s.Reason, Cleared: s.Disk == journal.DiskOK})
+	a.makeRoom()
 }
 
 // announce says what was found at the start.
@@ -332,7 +345,7 @@ func (a *Agent) firstSweep(ctx context.Context) error {
 
 // alarmKeys are all alarms that this agent can raise.
 func (a *Agent) alarmKeys() []string {
-	keys := append([]string{"journal", "observing"}, link.AlarmKeys()...)
+	keys := append([]string{"journal", "backlog", "observing"}, link.AlarmKeys()...)
 	if a.inv == nil {
 		return keys
 	}

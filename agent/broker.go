@@ -29,6 +29,9 @@ func (a *Agent) dialBroker() error {
 		SelfTest: selfTest(a.conf.MQTT.SelfTest),
 		Dropped:  a.dropped,
 		Quarantined: func(m link.Message) {
+			if m.Class == link.ClassBackfill {
+				m.Delivered() // set aside and told: what is stored behind it goes on
+			}
 			a.out.event(rack.Event{Kind: rack.EventLink, Severity: rack.Error, At: time.Now(), Device: m.Topic, Text: "the broker cuts the connection at this message; it is not sent again"})
 		},
 	})

@@ -20,6 +20,7 @@
 //	power       plans, machines, lanes         link       MQTT session
 //	journal     what must survive              local      unix socket
 //	wire        JSON of MQTT payloads          telemetry  numbered batches
+//	backlog     telemetry of an outage, on disk
 //	sim, e2e    simulated world, tests against real parts
 //
 // Below them, in drivers: pdu (boards out of chips, by model files), chip (one directory for each part), pmbus and psu
@@ -27,6 +28,6 @@
 // controller's buses and lines), hwmon (what kernel drivers measure), probe (what answers on a bus), drivertest
 // (simulated parts).
 //
-// Imports point down: cmd -> agent -> inventory, command, link, local -> poll, power, journal, wire, telemetry -> rack
+// Imports point down: cmd -> agent -> inventory, command, link, local -> poll, power, journal, backlog, wire, telemetry -> rack
 // and drivers. boundary_test.go keeps that true.
 package agent

@@ -194,6 +194,7 @@ type Status struct {
 	LinkError string         `json:"link_error,omitempty"`
 	Broker    string         `json:"broker,omitempty"`   // the address dialled last
 	SelfTest  link.Verdict   `json:"selftest,omitempty"` // good, silent, locked
+	Backlog   BacklogStatus  `json:"backlog"`
 	Buses     []BusStatus    `json:"buses"`
 	Devices   []DeviceStatus `json:"devices"`
 	Outlets   []OutletStatus `json:"outlets"`
@@ -245,7 +246,7 @@ func (a *Agent) Status() Status {
 	st := Status{
 		Site: a.conf.Site, Agent: a.conf.Agent, Boot: a.boot, Version: a.build.Version, UpS: int(time.Since(a.born).Seconds()),
 		Alive: a.Alive(), Observing: a.journal.Observing(), Clock: a.world.Clock(), Journal: string(a.journal.State().Disk), Link: "none",
-		Alarms: a.out.active(),
+		Alarms: a.out.active(), Backlog: a.backlogStatus(),
 	}
 	if a.link != nil {
 		s := a.link.Stats()

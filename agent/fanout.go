@@ -36,6 +36,7 @@ type fanout struct {
 	mu      sync.Mutex
 	alarms  map[string]rack.Alarm // active, by key
 	waiters map[string][]chan told
+	running map[string]bool // commands that have been accepted and have no terminal state
 }
 
 // told is an outcome as it was published; dup marks an answer that is no news.
@@ -48,7 +49,7 @@ func newFanout(log *slog.Logger, boot string, heard func(Happening), count func(
 	if heard == nil {
 		heard = func(Happening) {}
 	}
-	return &fanout{log: log, lines: make(chan rack.Event, 1024), boot: boot, heard: heard, count: count, alarms: make(map[string]rack.Alarm), waiters: make(map[string][]chan told)}
+	return &fanout{log: log, lines: make(chan rack.Event, 1024), boot: boot, heard: heard, count: count, alarms: make(map[string]rack.Alarm), waiters: make(map[string][]chan told), running: make(map[string]bool)}
 }
 
 // event logs, counts and publishes something that happened.
@@ -239,6 +240,12 @@ func (f *fanout) await(id string) (outcomes <-chan told, done func()) {
 func (f *fanout) tell(o told) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	switch {
+	case o.State == rack.StateAccepted || o.State == rack.StateRunning:
+		f.running[o.Command] = true
+	case o.State.Terminal():
+		delete(f.running, o.Command)
+	}
 	for _, ch := range f.waiters[o.Command] {
 		for full := true; full; {
 			select {
@@ -252,4 +259,11 @@ func (f *fanout) tell(o told) {
 			}
 		}
 	}
+}
+
+// commandRuns tells whether one runs now.
+func (f *fanout) commandRuns() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.running) > 0
 }

@@ -56,6 +56,7 @@ func (n *numbers) write(w io.Writer) {
 	n.devices(gauge)
 	n.buses(gauge)
 	n.broker(gauge)
+	n.backlog(gauge)
 	now.WritePrometheus(w)
 }
 
@@ -121,7 +122,7 @@ func (n *numbers) broker(g gauge) {
 	g(float64(s.Retained), "rackagent_mqtt_retained_total")
 	g(float64(s.Unrouted), "rackagent_mqtt_unrouted_total")
 	g(float64(s.Unacked), "rackagent_mqtt_unacknowledged_inbound")
-	for _, c := range []link.Class{link.ClassResult, link.ClassEvent, link.ClassInfo, link.ClassTelemetry} {
+	for _, c := range []link.Class{link.ClassResult, link.ClassEvent, link.ClassInfo, link.ClassTelemetry, link.ClassBackfill} {
 		of := s.Classes.Of(c)
 		for what, count := range map[string]uint64{
 			"sent": of.Sent, "resent": of.Resent, "delivered": of.Delivered, "dropped": of.Dropped, "expired": of.Expired, "refused": of.Refused,

@@ -42,7 +42,7 @@ func (r *rig) conform() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	kinds := map[string]string{"state": "state", "info": "info", "tele": "telemetry", "event": "event", "alarm": "alarm", "cmd": "status", "selftest": "selftest"}
+	kinds := map[string]string{"state": "state", "info": "info", "tele": "telemetry", "event": "event", "alarm": "alarm", "cmd": "status", "backfill": "telemetry", "gap": "gap", "selftest": "selftest"}
 	for _, m := range sim.Of[sim.Message](r.world.Trace().Entries()) {
 		sub, ours := strings.CutPrefix(m.Topic, topic.Up("x")[:len(topic.Up("x"))-1])
 		if m.Out || !ours || len(m.Payload) == 0 {
@@ -62,7 +62,7 @@ func (r *rig) conform() {
 // compiled are the shipped schemas by name. They are compiled once for all tests.
 var compiled = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
 	out := make(map[string]*jsonschema.Schema)
-	for _, name := range []string{"state", "info", "telemetry", "event", "alarm", "status", "selftest"} {
+	for _, name := range []string{"state", "info", "telemetry", "gap", "event", "alarm", "status", "selftest"} {
 		raw, err := fs.ReadFile(wire.Schemas(), name+".json")
 		if err != nil {
 			return nil, err

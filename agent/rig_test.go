@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rackagent/agent"
+	"rackagent/agent/backlog"
 	"rackagent/agent/inventory"
 	"rackagent/agent/rack"
 	"rackagent/agent/sim"
@@ -98,12 +99,13 @@ func (r *rig) launch() {
 	}
 	l := r.life
 	outside := agent.World{
-		Bus:    func(_ context.Context, b config.Bus) (i2cbus.Transport, error) { return wires{l, b.Adapter}, nil },
-		Dial:   func(context.Context) (net.Conn, error) { return l.dial() },
-		Clock:  func() wire.Clock { return wire.Clock{Source: "simulated", OK: r.world.ClockSynced()} },
-		Commit: l.commit,
-		Ready:  func() { close(ready) },
-		Log:    slog.New(slog.NewTextHandler(logTo{r.t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Bus:         func(_ context.Context, b config.Bus) (i2cbus.Transport, error) { return wires{l, b.Adapter}, nil },
+		Dial:        func(context.Context) (net.Conn, error) { return l.dial() },
+		Clock:       func() wire.Clock { return wire.Clock{Source: "simulated", OK: r.world.ClockSynced()} },
+		Commit:      l.commit,
+		Ready:       func() { close(ready) },
+		BacklogDisk: func(inner backlog.Disk) backlog.Disk { return mortal{inner, l} },
+		Log:         slog.New(slog.NewTextHandler(logTo{r.t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if r.change != nil {
 		r.change(&outside)

@@ -5,7 +5,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"time"
 
+	"rackagent/agent/backlog"
 	"rackagent/agent/inventory"
 	"rackagent/agent/link"
 	"rackagent/agent/wire"
@@ -50,6 +52,10 @@ type World struct {
 	Local, Metrics func(ctx context.Context) (net.Listener, error)
 	// Commit goes around every commit of the journal; nil: nothing does.
 	Commit func(update func() error) error
+	// BacklogDisk goes around the directory of the backlog; nil: nothing does.
+	BacklogDisk func(inner backlog.Disk) backlog.Disk
+	// BackfillWait is how long a new connection is left alone before what is stored is sent; nil: a random time up to 60 s.
+	BackfillWait func() time.Duration
 	// Boot names this start, in the form of a command id; empty: a random one.
 	Boot string
 	// Ready is called once, when the first sweep of all devices is done or overdue; nil: nobody waits for it.

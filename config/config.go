@@ -17,6 +17,7 @@ type Config struct {
 	Local     Local     `yaml:"local"`
 	HTTP      HTTP      `yaml:"http"`
 	Telemetry Telemetry `yaml:"telemetry"`
+	Backlog   Backlog   `yaml:"backlog"`
 	Poll      Poll      `yaml:"poll"`
 	Power     Power     `yaml:"power"`
 	Buses     []Bus     `yaml:"buses,omitempty"`
@@ -79,6 +80,11 @@ type Telemetry struct {
 
 // Period is PeriodS as a duration.
 func (t Telemetry) Period() time.Duration { return seconds(t.PeriodS) }
+
+// Backlog bounds what is kept on disk while the broker is away.
+type Backlog struct {
+	BudgetMiB int `yaml:"budget_mib"` // 0: nothing is kept on disk
+}
 
 // Poll says how often devices are read.
 type Poll struct {

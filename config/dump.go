@@ -28,8 +28,18 @@ func (c *Config) Dump() []byte {
 
 // Hash is the SHA-256 of what Dump prints. It changes with every effective value and with nothing else: not
 // with comments, nor with a default written out. Contents of the files that the configuration names are not
-// part of it.
-func (c *Config) Hash() [sha256.Size]byte { return sha256.Sum256(c.Dump()) }
+// part of it. Arming is bound to it, so the section backlog, which came later, counts only where it is not the default.
+func (c *Config) Hash() [sha256.Size]byte {
+	text := c.Dump()
+	if d := Defaults().Backlog; c.Backlog == d {
+		var b bytes.Buffer
+		writeRecord(&b, reflect.ValueOf(struct {
+			Backlog Backlog `yaml:"backlog"`
+		}{d}), "")
+		text = bytes.Replace(text, append([]byte("\n"), b.Bytes()...), []byte("\n"), 1)
+	}
+	return sha256.Sum256(text)
+}
 
 var userinfo = regexp.MustCompile(`//.*@`)
 

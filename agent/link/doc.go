@@ -22,7 +22,7 @@
 // # After each connect
 //
 // Subscribe to down/# and look at the answer; what OnUp returns (births); what was sent before and not
-// acknowledged; then the queues: results and states, events, info, telemetry. At most 32 publishes are
+// acknowledged; then the queues: results and states, events, info, telemetry, backfill. At most 32 publishes are
 // outstanding. All are QoS 1, and none is given to paho unless a connection is up.
 //
 // # Inbound

@@ -159,7 +159,7 @@ func TestFullQueues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{t: t, down: true}
 		r := start(t, f.dial, func(_ *rig, o *Opts) {
-			o.Limits = [4]Limit{{Messages: 2}, {}, {Bytes: 10}, {Messages: 3}}
+			o.Limits = [classes]Limit{{Messages: 2}, {}, {Bytes: 10}, {Messages: 3}}
 		})
 		for i := range 5 {
 			r.send(telemetry(fmt.Sprint("t", i)))
@@ -232,7 +232,7 @@ func TestBadMessagesNeverReachTheBroker(t *testing.T) {
 		{"cmd/" + strings.Repeat("a", 65), 0, ClassResult, ErrTopic},
 		{"tele", 64<<10 + 1, ClassTelemetry, ErrTooBig},
 		{"tele", 0, 0, ErrClass},
-		{"tele", 0, 5, ErrClass},
+		{"tele", 0, ClassBackfill + 1, ErrClass},
 	} {
 		err := l.Send(Message{Topic: c.topic, Payload: make([]byte, c.size), Class: c.class})
 		if !errors.Is(err, c.want) {

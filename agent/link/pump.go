@@ -166,7 +166,7 @@ func (l *Link) next(s *session) (*outgoing, bool) {
 
 // pick needs Link.mu.
 func (l *Link) pick(s *session, now time.Time) (m *outgoing, expired [classes]int) {
-	last := ClassTelemetry
+	last := ClassBackfill
 	switch {
 	case s.parted:
 		return nil, expired

@@ -15,7 +15,8 @@ const (
 	ClassEvent                      // events and alarms
 	ClassInfo                       // what the agent says of itself
 	ClassTelemetry                  // measurements; full: the oldest is dropped, counted and reported
-	classes        = int(ClassTelemetry)
+	ClassBackfill                   // measurements of an outage, behind everything else
+	classes        = int(ClassBackfill)
 )
 
 // String is the name in logs and metrics.
@@ -29,6 +30,8 @@ func (c Class) String() string {
 		return "info"
 	case ClassTelemetry:
 		return "telemetry"
+	case ClassBackfill:
+		return "backfill"
 	default:
 		return fmt.Sprintf("class(%d)", uint8(c))
 	}
@@ -60,12 +63,13 @@ type Limit struct {
 	Bytes    int // of payload
 }
 
-// defaultLimits together hold at most 10 MiB. Arbitrary, but for: 1024 batches of 1 s bridge 17 min.
+// defaultLimits together hold at most 11 MiB. Arbitrary, but for: 1024 batches of 1 s bridge 17 min.
 var defaultLimits = [classes]Limit{
 	{Messages: 1024, Bytes: 4 << 20},
 	{Messages: 1024, Bytes: 1 << 20},
 	{Messages: 256, Bytes: 1 << 20},
 	{Messages: 1024, Bytes: 4 << 20},
+	{Messages: 32, Bytes: 1 << 20}, // twice what the backlog gives at a time
 }
 
 // queue holds what waits for the window. Link.mu guards it.

@@ -31,6 +31,7 @@ const (
 	EventStopping       EventKind = "stopping"
 	EventLink           EventKind = "link"
 	EventTelemetryLost  EventKind = "telemetry_lost"
+	EventBacklog        EventKind = "backlog" // telemetry cannot be stored, or can again
 )
 
 // Severity orders events for people.

@@ -21,11 +21,13 @@ type ring struct {
 
 type held struct {
 	Batch
-	sent bool
+	sent    bool
+	storing bool // given to the store
+	kept    bool // the store has it
 }
 
 // push adds a batch and answers which older ones had to go for it.
-func (r *ring) push(b Batch) (lost []Batch) {
+func (r *ring) push(b Batch) (lost []*held) {
 	for r.bytes+len(b.Payload) > r.limit {
 		i := slices.IndexFunc(r.list, func(h *held) bool { return !h.sent })
 		if i < 0 {
@@ -39,7 +41,7 @@ func (r *ring) push(b Batch) (lost []Batch) {
 }
 
 // trim takes out what has waited too long.
-func (r *ring) trim(now time.Time) (lost []Batch) {
+func (r *ring) trim(now time.Time) (lost []*held) {
 	for i := 0; i < len(r.list); {
 		h := r.list[i]
 		if now.Sub(h.At) < r.hold {
@@ -55,7 +57,7 @@ func (r *ring) trim(now time.Time) (lost []Batch) {
 }
 
 // empty takes out everything.
-func (r *ring) empty() (lost []Batch) {
+func (r *ring) empty() (lost []*held) {
 	for len(r.list) > 0 {
 		lost = append(lost, r.drop(0))
 	}
@@ -77,24 +79,24 @@ func (r *ring) mark(h *held) {
 	r.sent++
 }
 
-// delivered takes out a batch that the broker has; false if it was given up before.
-func (r *ring) delivered(seq int64) bool {
+// delivered takes out a batch that the broker has; nil if it was given up before.
+func (r *ring) delivered(seq int64) *held {
 	r.last = max(r.last, seq)
 	i := slices.IndexFunc(r.list, func(h *held) bool { return h.Seq == seq })
-	if i >= 0 {
-		r.drop(i)
+	if i < 0 {
+		return nil
 	}
-	return i >= 0
+	return r.drop(i)
 }
 
-func (r *ring) drop(i int) Batch {
+func (r *ring) drop(i int) *held {
 	h := r.list[i]
 	r.list = slices.Delete(r.list, i, i+1)
 	r.bytes -= len(h.Payload)
 	if h.sent {
 		r.sent--
 	}
-	return h.Batch
+	return h
 }
 
 func (r *ring) oldest() time.Time {

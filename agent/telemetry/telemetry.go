@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +23,13 @@ const (
 	// window is how many batches are given to the link and not acknowledged: enough to fill a slow line, few
 	// enough that results and events, which go first, never wait for more. Arbitrary.
 	window = 16
+	// storeAfter is how long a batch may wait for its acknowledgement before it is stored with all that wait: what a crash
+	// loses is at most 5 s old (design.md 4), and half a second is for the disk.
+	storeAfter = 4500 * time.Millisecond
+	// storeAgain is how long a store that failed is left alone, arbitrary.
+	storeAgain = 30 * time.Second
+	// lastStore bounds the storing at the end.
+	lastStore = 2 * time.Second
 )
 
 // Batch is one encoded message.
@@ -43,6 +52,11 @@ type Opts struct {
 	// Send takes a batch over, keeps it over lost connections, and calls delivered once the broker has it, from any
 	// goroutine. It must not block. An error means that it was not taken, and it is offered again a period later.
 	Send func(b Batch, delivered func()) error
+	// Store has batches that the broker does not acknowledge kept elsewhere, and calls done when they are kept or cannot
+	// be, from any goroutine. It must not block. nil: nothing is kept elsewhere.
+	Store func(batches []Batch, done func(error))
+	// Stored hears of a batch that was given to Store and was delivered all the same. May be nil.
+	Stored func(epoch string, seq int64)
 	// Events gets losses. Must not block. May be nil.
 	Events func(rack.Event)
 
@@ -56,8 +70,9 @@ var ErrOpts = errors.New("telemetry: epoch, period, Readings, Encode and Send ar
 // Stats counts since the start. A batch counts as lost once, however it was lost.
 type Stats struct {
 	Made, Delivered, Lost uint64
-	Seq                   int64 // of the latest batch; 0: none yet
-	Held                  int   // waiting for the broker, sent or not
+	Left                  uint64 // given up by the ring, and kept by Store
+	Seq                   int64  // of the latest batch; 0: none yet
+	Held                  int    // waiting for the broker, sent or not
 	HeldBytes             int
 	Oldest                time.Time // of those; zero: none
 }
@@ -72,11 +87,16 @@ type Telemetry struct {
 	dropped  loss // by the ring
 	unmade   loss // by the encoder
 	sendFail error
+	storing  bool                // Store has not answered
+	orphans  map[int64]time.Time // given up by the ring while Store has not answered
+	notUntil time.Time           // nothing is stored before
 
 	mu    sync.Mutex
 	acked []int64 // delivered and not yet taken out of the ring; at most window, or what Send repeats
+	kept  *kept   // Store's answer
+	holds []int64 // what the ring has, in order
 	stats Stats
-	// wake tells Run that acked is not empty. One place: more would say the same.
+	// wake tells Run that acked or kept is not empty. One place: more would say the same.
 	wake chan struct{}
 }
 
@@ -94,25 +114,33 @@ func New(o Opts) (*Telemetry, error) {
 	if o.Events == nil {
 		o.Events = func(rack.Event) {}
 	}
-	return &Telemetry{o: o, ring: ring{limit: o.HoldBytes, hold: o.Hold}, wake: make(chan struct{}, 1)}, nil
+	if o.Stored == nil {
+		o.Stored = func(string, int64) {}
+	}
+	return &Telemetry{o: o, ring: ring{limit: o.HoldBytes, hold: o.Hold}, wake: make(chan struct{}, 1), orphans: make(map[int64]time.Time)}, nil
 }
 
 // Run makes a batch each period until ctx ends. It may run once.
 func (t *Telemetry) Run(ctx context.Context) error {
 	tick := time.NewTicker(t.o.Period)
 	defer tick.Stop()
+	due := time.NewTimer(time.Hour)
+	defer due.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			t.settle(time.Now())
+			t.leave()
 			t.stop(time.Now())
 			return nil
 		case <-tick.C:
 			t.turn(time.Now())
 		case <-t.wake:
 			t.settle(time.Now())
+		case <-due.C:
 		}
 		t.send()
+		due.Reset(t.store(time.Now()))
 		t.publish()
 	}
 }
@@ -156,8 +184,17 @@ func (t *Telemetry) make(now time.Time, readings []rack.Reading) bool {
 }
 
 // give reports what the ring gave up.
-func (t *Telemetry) give(now time.Time, lost []Batch) {
-	for _, b := range lost {
+func (t *Telemetry) give(now time.Time, lost []*held) {
+	for _, h := range lost {
+		b := h.Batch
+		switch {
+		case h.kept:
+			t.count(func(s *Stats) { s.Left++ })
+			continue
+		case h.storing:
+			t.orphans[b.Seq] = b.At
+			continue
+		}
 		why := "not acknowledged within " + t.o.Hold.String()
 		if now.Sub(b.At) < t.o.Hold {
 			why = fmt.Sprintf("not acknowledged, and more than %d bytes waiting", t.o.HoldBytes)
@@ -200,15 +237,23 @@ func (t *Telemetry) delivered(seq int64) {
 // goes on beside deliveries, because the line is too slow, is told once per Hold.
 func (t *Telemetry) settle(now time.Time) {
 	t.mu.Lock()
-	acked := t.acked
-	t.acked = nil
+	acked, answer := t.acked, t.kept
+	t.acked, t.kept = nil, nil
 	t.mu.Unlock()
 	got := false
 	for _, seq := range acked {
-		if t.ring.delivered(seq) {
-			got = true
-			t.count(func(s *Stats) { s.Delivered++ })
+		h := t.ring.delivered(seq)
+		if h == nil {
+			continue
 		}
+		got = true
+		t.count(func(s *Stats) { s.Delivered++ })
+		if h.kept || h.storing {
+			t.o.Stored(h.Epoch, seq)
+		}
+	}
+	if answer != nil {
+		t.answered(now, *answer)
 	}
 	if got && (len(t.ring.list) < window || t.dropped.older(now, t.o.Hold)) {
 		t.report(now, t.dropped.end())
@@ -219,12 +264,19 @@ func (t *Telemetry) settle(now time.Time) {
 func (t *Telemetry) stop(now time.Time) {
 	t.report(now, t.unmade.end())
 	t.report(now, t.dropped.end())
-	left := t.ring.empty()
-	for _, b := range left {
-		t.dropped.add(now, b.Seq, "the agent stops")
+	for _, h := range t.ring.empty() {
+		if h.kept {
+			t.count(func(s *Stats) { s.Left++ })
+			continue
+		}
+		t.dropped.add(now, h.Seq, "the agent stops")
+		t.count(func(s *Stats) { s.Lost++ })
+	}
+	for _, seq := range slices.Sorted(maps.Keys(t.orphans)) {
+		t.dropped.add(now, seq, "the agent stops")
+		t.count(func(s *Stats) { s.Lost++ })
 	}
 	t.report(now, t.dropped.end())
-	t.count(func(s *Stats) { s.Lost += uint64(len(left)) })
 	t.publish()
 }
 
@@ -238,6 +290,10 @@ func (t *Telemetry) count(f func(*Stats)) {
 func (t *Telemetry) publish() {
 	t.count(func(s *Stats) {
 		s.Seq, s.Held, s.HeldBytes, s.Oldest = t.seq, len(t.ring.list), t.ring.bytes, t.ring.oldest()
+		t.holds = t.holds[:0]
+		for _, h := range t.ring.list {
+			t.holds = append(t.holds, h.Seq)
+		}
 	})
 }
 

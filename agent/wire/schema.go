@@ -9,7 +9,7 @@ import (
 var schemas embed.FS
 
 // Schemas holds the JSON Schemas (draft 2020-12) of all payloads: command.json, status.json, state.json, info.json,
-// telemetry.json, event.json, alarm.json.
+// telemetry.json, gap.json, event.json, alarm.json.
 func Schemas() fs.FS {
 	sub, err := fs.Sub(schemas, "schema")
 	if err != nil {

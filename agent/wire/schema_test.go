@@ -96,13 +96,13 @@ func TestSchemasAreThereAndCompile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"command", "status", "state", "info", "telemetry", "event", "alarm", "selftest"} {
+	for _, name := range []string{"command", "status", "state", "info", "telemetry", "gap", "event", "alarm", "selftest"} {
 		if all["open "+name] == nil || all["closed "+name] == nil {
 			t.Errorf("no schema for %s", name)
 		}
 	}
-	if len(all) != 16 {
-		t.Errorf("%d schemas, want 8 in 2 forms", len(all))
+	if len(all) != 18 {
+		t.Errorf("%d schemas, want 9 in 2 forms", len(all))
 	}
 }
 
@@ -119,6 +119,7 @@ func TestSchemasRefuse(t *testing.T) {
 		{"state", `{"v":1,"state":"offline","boot":"b","conn":1,"ts":0,"clock":{"src":"ntp","ok":true},"sw":"1","mode":"normal"}`},
 		{"telemetry", `{"v":1,"ep":"k","seq":1,"ts":0,"d":{"pdu-a":{"p_w":["1"]}}}`},
 		{"event", `{"v":1,"ts":0,"kind":"started","sev":"loud","txt":""}`},
+		{"gap", `{"v":1,"ep":"k3f9","from":0,"to":5,"why":"budget"}`},
 		{"alarm", `{"v":1,"key":"A","since":0,"sev":"warn","txt":""}`},
 	} {
 		if violation("open", c.name, []byte(c.payload)) == nil {

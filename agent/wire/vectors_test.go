@@ -200,6 +200,10 @@ func otherVectors() map[string][]byte {
 		"state-heartbeat": beat.Encode(), "info-heartbeat": beating().Encode(),
 		"info": info().Encode(), "info-locked": lockedInfo().Encode(), "telemetry": batch().Encode(),
 		"telemetry-empty": Telemetry{Epoch: "k3f9", At: at(1795411615000)}.Encode(),
+		"gap-thinned": EncodeGap(rack.Gap{
+			Epoch: "k3f9", From: 17, To: 4711, Count: 2340, Why: rack.GapThinned, Every: 10 * time.Second, Since: at(1795411616214), Until: at(1795431616214),
+		}),
+		"gap-crash": EncodeGap(rack.Gap{Epoch: "k3f9", From: 4712, Why: rack.GapCrash, Until: at(1795431626214), Next: "p7aa"}),
 		"event-moved": EncodeEvent("01JD9X3M-17", rack.Event{
 			Kind: rack.EventRelayMoved, Severity: rack.Info, At: at(1795411616214), Device: "pdu-a", Outlet: a3, Node: "asic-1", Command: "01JD9XB7",
 			From: "closed", To: "open", Text: "outlet pdu-a.3 opened",

@@ -71,6 +71,7 @@ func report(a *app, conf *config.Config, findings []config.Finding) {
 	a.printf("%s: good%s\n", a.Config, prefixed(", ", count(findings)))
 	a.printf("rack:    %s/%s, %s\n", conf.Site, conf.Agent, inventoryWords(conf))
 	a.printf("broker:  %s; %s\n", strings.Join(conf.MQTT.URLs(), ", "), waitWords(conf.MQTT))
+	a.printf("backlog: %s\n", backlogWords(conf))
 	a.printf("outlets: all are switched by relays on an I2C bus, which stay as they are when the agent ends; none is driven by a GPIO line, which would not\n")
 }
 
@@ -155,6 +156,7 @@ func (c checkCmd) surroundings(a *app, conf *config.Config) []config.Finding {
 		}
 	}
 	found = append(found, overheard(a, conf)...)
+	found = append(found, roomForBacklog(a.Config, conf)...)
 	if err := a.group(conf.Local.Group); conf.Local.Group != "" && err != nil {
 		found = append(found, config.Finding{
 			File: a.Config, Path: "local.group", Severity: note, Text: err.Error(),
