@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"periph.io/x/conn/v3/i2c"
 
+	"rackagent/agent/audit"
 	"rackagent/agent/backlog"
 	"rackagent/agent/command"
 	"rackagent/agent/inventory"
@@ -41,6 +43,7 @@ type Agent struct {
 	buses   map[string]*i2cbus.Bus
 	inv     *inventory.Inventory
 	journal *journal.Journal
+	trail   atomic.Pointer[trail] // nil until the rooms are built
 	poller  *poll.Poller
 	loop    *power.Loop
 	desk    *command.Desk
@@ -86,7 +89,7 @@ func New(c *config.Config, w World) (*Agent, error) {
 	}
 	a := &Agent{conf: c, world: w, log: w.Log, boot: w.Boot, build: build, self: self, idents: make(map[string]ident), pulses: make(map[string]time.Time), closed: make(map[string]string), buses: make(map[string]*i2cbus.Bus), infoDue: make(chan struct{}, 1), stateDue: make(chan struct{}, 1)}
 	a.numbers = newNumbers(a)
-	a.out = newFanout(w.Log, w.Boot, w.Heard, a.numbers.event)
+	a.out = newFanout(w.Log, w.Boot, a.happened, a.numbers.event)
 	return a, nil
 }
 
@@ -134,8 +137,12 @@ func (a *Agent) wire(found journal.Found) error {
 	if a.poller, err = poll.New(poll.Opts{Sink: a.measured, Events: a.polled}, a.inv.Devices); err != nil {
 		return err
 	}
+	if err = a.openAudit(found); err != nil {
+		return err
+	}
+	kept := book{a.journal, a.trail.Load()}
 	a.loop = power.NewLoop(power.Opts{
-		Layout: a.inv.Layout, Words: a.inv.Words, Relays: a.inv.Relays, Journal: a.journal,
+		Layout: a.inv.Layout, Words: a.inv.Words, Relays: a.inv.Relays, Journal: kept,
 		Report: func(o rack.Outcome) { a.desk.Report(o) },
 		Sample: func(name string) { a.poller.Sample(a.inv.SampledBy(name)...) },
 		Ask:    func(name string) { a.poller.Sample(a.inv.IdentifiedBy(name)) },
@@ -147,7 +154,7 @@ func (a *Agent) wire(found journal.Found) error {
 	if err != nil {
 		return err
 	}
-	if a.desk, err = command.New(a.deskOpts(found, ids)); err != nil {
+	if a.desk, err = command.New(a.deskOpts(found, kept, ids)); err != nil {
 		return err
 	}
 	o := a.telemetryOpts()
@@ -177,12 +184,12 @@ func movesPower(entries []rack.Entry) []rack.Entry {
 	return out
 }
 
-func (a *Agent) deskOpts(found journal.Found, ids command.Identities) command.Opts {
+func (a *Agent) deskOpts(found journal.Found, kept book, ids command.Identities) command.Opts {
 	return command.Opts{
 		Layout: a.inv.Layout, Boot: a.boot, Unsigned: a.conf.Commands.Unsigned, Identities: ids,
 		Synced: func() bool { return a.world.Clock().OK }, Birth: a.newestBirth, Observing: a.journal.Observing, RefusalOf: refusalOf,
-		Planner: a.loop, Runner: a.loop, Book: a.journal, Publisher: a.out, Identifier: identifier{a}, Orders: a.loop,
-		Event: a.out.event, Unacked: found.Unacked, Unfinished: found.Unfinished, Waiting: found.Waiting, Seqs: found.Seqs,
+		Planner: a.loop, Runner: a.loop, Book: kept, Publisher: a.out, Identifier: identifier{a}, Orders: a.loop,
+		Event: a.out.event, Refused: kept.t.refused, Unacked: found.Unacked, Unfinished: found.Unfinished, Waiting: found.Waiting, Seqs: found.Seqs,
 	}
 }
 
@@ -195,7 +202,9 @@ func (a *Agent) live(ctx context.Context) error {
 	core := newLayer(context.WithoutCancel(ctx))
 	a.core = core
 	disk := newLayer(context.WithoutCancel(ctx))
+	trail := newLayer(context.WithoutCancel(ctx)) // hears of what the others do to their end
 
+	trail.run(group, "audit log", a.trail.Load().Run)
 	disk.run(group, "journal", a.journal.Run)
 	disk.run(group, "log", a.out.run)
 	if a.backlog != nil {
@@ -219,7 +228,7 @@ func (a *Agent) live(ctx context.Context) error {
 
 	<-gctx.Done()
 	a.out.event(rack.Event{Kind: rack.EventStopping, Severity: rack.Info, At: time.Now(), Text: "the agent stops; no outlet is moved"})
-	for _, l := range []*layer{edges, desk, core, disk} {
+	for _, l := range []*layer{edges, desk, core, disk, trail} {
 		l.end(context.Cause(gctx))
 	}
 	if err := group.Wait(); err != nil && ctx.Err() == nil {
@@ -345,7 +354,7 @@ func (a *Agent) firstSweep(ctx context.Context) error {
 
 // alarmKeys are all alarms that this agent can raise.
 func (a *Agent) alarmKeys() []string {
-	keys := append([]string{"journal", "backlog", "observing"}, link.AlarmKeys()...)
+	keys := append([]string{"journal", "backlog", "observing", audit.AlarmKey, audit.AlarmBroken}, link.AlarmKeys()...)
 	if a.inv == nil {
 		return keys
 	}

@@ -140,7 +140,7 @@ func (a *Agent) state(state, reason string, conn int, at time.Time) wire.State {
 	}
 	return wire.State{
 		State: state, Reason: reason, Boot: a.boot, Conn: conn, At: at, Clock: a.world.Clock(), Software: a.build.Version,
-		Mode: mode, Unsigned: a.conf.Commands.Unsigned,
+		Mode: mode, Unsigned: a.conf.Commands.Unsigned, Audit: a.anchor(),
 	}
 }
 

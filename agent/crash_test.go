@@ -138,7 +138,7 @@ func count(t *testing.T, p plot) (writes, commits int) {
 		r := newRigIn(t, p.setting(t))
 		r.start()
 		p.play(r)
-		writes, commits = r.life.counted()
+		writes, commits = r.life.counted("write"), r.life.counted("commit")
 		r.close()
 	})
 	return writes, commits
@@ -146,6 +146,12 @@ func count(t *testing.T, p plot) (writes, commits int) {
 
 // interrupt plays a plot with a crash in it, and judges what the next life makes of it.
 func interrupt(t *testing.T, p plot, at point) {
+	t.Helper()
+	interruptThen(t, p, at, func(*rig) {})
+}
+
+// interruptThen is interrupt with a last look at what is left.
+func interruptThen(t *testing.T, p plot, at point, look func(*rig)) {
 	t.Helper()
 	t.Run(fmt.Sprintf("%s-%d-%s", at.what, at.n, at.phase), func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -187,6 +193,7 @@ func interrupt(t *testing.T, p plot, at point) {
 			time.Sleep(80 * time.Second)
 			r.judge(p, before)
 			r.close()
+			look(r)
 		})
 	})
 }

@@ -19,6 +19,7 @@
 //	poll        when to read what, health      command    the desk
 //	power       plans, machines, lanes         link       MQTT session
 //	journal     what must survive              local      unix socket
+//	audit       who did what, hash-chained
 //	wire        JSON of MQTT payloads          telemetry  numbered batches
 //	backlog     telemetry of an outage, on disk
 //	sim, e2e    simulated world, tests against real parts
@@ -28,6 +29,6 @@
 // controller's buses and lines), hwmon (what kernel drivers measure), probe (what answers on a bus), drivertest
 // (simulated parts).
 //
-// Imports point down: cmd -> agent -> inventory, command, link, local -> poll, power, journal, backlog, wire, telemetry -> rack
-// and drivers. boundary_test.go keeps that true.
+// Imports point down: cmd -> agent -> inventory, command, link, local -> poll, power, journal, audit, backlog, wire,
+// telemetry -> rack and drivers. boundary_test.go keeps that true.
 package agent

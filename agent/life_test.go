@@ -22,13 +22,14 @@ type life struct {
 	over    bool
 	writes  int // actuator transactions so far
 	commits int
+	audits  int // operations on the disk of the audit log
 	crash   point
 	crashed func() // called at the crash, with the world as it is at that moment
 }
 
 // point is a place where a life ends. A zero point never comes.
 type point struct {
-	what  string // "write" or "commit"
+	what  string // "write", "commit" or "audit"
 	n     int    // counted from 1
 	phase phase
 }
@@ -37,7 +38,7 @@ type phase string
 
 const (
 	before   phase = "before" // nothing of it happened
-	half     phase = "half"   // the first of two data bytes reached the chip
+	half     phase = "half"   // the first of two data bytes reached the chip; half of a line the disk
 	inside   phase = "inside" // it happened, and its caller never learnt
 	afterAck phase = "after"  // its caller learnt, and nothing follows
 )
@@ -54,11 +55,11 @@ func (l *life) isOver() bool {
 	return l.over
 }
 
-// counted tells how many relay writes and commits there were so far.
-func (l *life) counted() (writes, commits int) {
+// counted tells how many relay writes, commits or operations on the audit log there were so far.
+func (l *life) counted(what string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.writes, l.commits
+	return map[string]int{"write": l.writes, "commit": l.commits, "audit": l.audits}[what]
 }
 
 // end is the crash: the moment is captured first, then everything goes silent.

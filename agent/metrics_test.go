@@ -73,6 +73,7 @@ func TestMetricsAndHealth(t *testing.T) {
 			`rackagent_bus_hung{bus="main"} 0`,
 			`rackagent_mqtt_up 1`,
 			`rackagent_alive 1`,
+			`rackagent_audit_failing 0`,
 			`rackagent_journal_commit_seconds_count`,
 		} {
 			if !strings.Contains(text, want) {

@@ -57,6 +57,7 @@ func (n *numbers) write(w io.Writer) {
 	n.buses(gauge)
 	n.broker(gauge)
 	n.backlog(gauge)
+	n.audit(gauge)
 	now.WritePrometheus(w)
 }
 
@@ -141,6 +142,17 @@ func (n *numbers) broker(g gauge) {
 	t := n.a.tele.Stats()
 	g(float64(t.Made), "rackagent_telemetry_batches_total")
 	g(float64(t.Lost), "rackagent_telemetry_lost_total")
+}
+
+func (n *numbers) audit(g gauge) {
+	t := n.a.trail.Load()
+	if t == nil {
+		return
+	}
+	s := t.Stats()
+	g(float64(s.Entries), "rackagent_audit_entries_total")
+	g(float64(s.Lost), "rackagent_audit_lost_total")
+	g(boolean(s.Failing), "rackagent_audit_failing")
 }
 
 func boolean(b bool) float64 {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rackagent/agent"
+	"rackagent/agent/audit"
 	"rackagent/agent/backlog"
 	"rackagent/agent/inventory"
 	"rackagent/agent/rack"
@@ -103,6 +104,7 @@ func (r *rig) launch() {
 		Dial:        func(context.Context) (net.Conn, error) { return l.dial() },
 		Clock:       func() wire.Clock { return wire.Clock{Source: "simulated", OK: r.world.ClockSynced()} },
 		Commit:      l.commit,
+		Audit:       paper{l, audit.Dir(filepath.Join(r.dir, "audit"))},
 		Ready:       func() { close(ready) },
 		BacklogDisk: func(inner backlog.Disk) backlog.Disk { return mortal{inner, l} },
 		Log:         slog.New(slog.NewTextHandler(logTo{r.t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -150,6 +152,7 @@ func (r *rig) close() {
 	r.stop()
 	r.observe()
 	r.conform()
+	r.verify()
 	if err := r.world.Close(); err != nil {
 		r.t.Errorf("close the world: %v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"rackagent/agent/audit"
 	"rackagent/agent/backlog"
 	"rackagent/agent/inventory"
 	"rackagent/agent/link"
@@ -56,6 +57,8 @@ type World struct {
 	BacklogDisk func(inner backlog.Disk) backlog.Disk
 	// BackfillWait is how long a new connection is left alone before what is stored is sent; nil: a random time up to 60 s.
 	BackfillWait func() time.Duration
+	// Audit is where the audit log is kept; nil: in the directory audit of the state directory.
+	Audit audit.Disk
 	// Boot names this start, in the form of a command id; empty: a random one.
 	Boot string
 	// Ready is called once, when the first sweep of all devices is done or overdue; nil: nobody waits for it.

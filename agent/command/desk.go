@@ -63,7 +63,7 @@ type Inbound struct {
 	Ack func()
 }
 
-// Opts are the desk's partners and settings. All are required, but for Unsigned, Identities and what the journal held.
+// Opts are the desk's partners and settings. All are required, but for Unsigned, Identities, Refused and what the journal held.
 type Opts struct {
 	Layout     *rack.Layout
 	Boot       string // of this life of the agent
@@ -83,6 +83,10 @@ type Opts struct {
 	Identifier Identifier
 	Orders     Orders
 	Event      func(rack.Event) // hears of what was refused without an answer; must not block
+
+	// Refused hears of every command that is turned away without a record, on any goroutine; nil: nobody does. It must not
+	// block.
+	Refused func(rack.Command, rack.Outcome)
 
 	// What the journal held at the start. Of Unfinished the desk ends its own verbs; the power verbs among them are
 	// the Runner's to judge and report.

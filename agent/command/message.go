@@ -184,6 +184,9 @@ func (d *Desk) forget(cmd *rack.Command) {
 
 // say tells a word on a command once, without following it: a question's to the one who asked. Any goroutine may call it.
 func (d *Desk) say(cmd rack.Command, o rack.Outcome) {
+	if d.o.Refused != nil && o.State == rack.StateRejected {
+		d.o.Refused(cmd, o)
+	}
 	if question(cmd) {
 		d.o.Publisher.Answer(o, false)
 		return

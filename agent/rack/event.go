@@ -31,7 +31,9 @@ const (
 	EventStopping       EventKind = "stopping"
 	EventLink           EventKind = "link"
 	EventTelemetryLost  EventKind = "telemetry_lost"
-	EventBacklog        EventKind = "backlog" // telemetry cannot be stored, or can again
+	EventBacklog        EventKind = "backlog"      // telemetry cannot be stored, or can again
+	EventAudit          EventKind = "audit"        // the audit log is not as it was written, or cannot be written
+	EventAuditAnchor    EventKind = "audit_anchor" // its newest line, for whoever keeps it outside
 )
 
 // Severity orders events for people.

@@ -1,6 +1,10 @@
 package wire
 
-import "time"
+import (
+	"time"
+
+	"rackagent/agent/rack"
+)
 
 // The values of State.State, State.Reason and State.Mode.
 const (
@@ -28,6 +32,14 @@ type State struct {
 	Mode     string
 	// Unsigned tells the world that this agent takes commands without a signature.
 	Unsigned bool
+	// Audit is the newest line of the audit log on disk. Who keeps it can prove later that the log up to it is as it was.
+	Audit *Anchor
+}
+
+// Anchor names a line of the audit log by its number and its hash.
+type Anchor struct {
+	Seq  uint64    `json:"seq"`
+	Hash rack.Hash `json:"hash"`
 }
 
 // Clock says how far the agent's time stamps may be trusted.
@@ -39,23 +51,24 @@ type Clock struct {
 }
 
 type stateJSON struct {
-	V        int    `json:"v"`
-	State    string `json:"state"`
-	Reason   string `json:"reason,omitempty"`
-	Boot     string `json:"boot"`
-	Conn     int    `json:"conn"`
-	At       int64  `json:"ts"`
-	Sent     int64  `json:"sent,omitzero"`
-	Clock    Clock  `json:"clock"`
-	Software string `json:"sw"`
-	Mode     string `json:"mode"`
-	Unsigned bool   `json:"unsigned,omitempty"`
+	V        int     `json:"v"`
+	State    string  `json:"state"`
+	Reason   string  `json:"reason,omitempty"`
+	Boot     string  `json:"boot"`
+	Conn     int     `json:"conn"`
+	At       int64   `json:"ts"`
+	Sent     int64   `json:"sent,omitzero"`
+	Clock    Clock   `json:"clock"`
+	Software string  `json:"sw"`
+	Mode     string  `json:"mode"`
+	Unsigned bool    `json:"unsigned,omitempty"`
+	Audit    *Anchor `json:"audit,omitempty"`
 }
 
 // Encode writes the message.
 func (s State) Encode() []byte {
 	return encode(stateJSON{
 		V: 1, State: s.State, Reason: s.Reason, Boot: s.Boot, Conn: s.Conn, At: millis(s.At), Sent: millis(s.Sent),
-		Clock: s.Clock, Software: s.Software, Mode: s.Mode, Unsigned: s.Unsigned,
+		Clock: s.Clock, Software: s.Software, Mode: s.Mode, Unsigned: s.Unsigned, Audit: s.Audit,
 	})
 }

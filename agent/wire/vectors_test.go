@@ -193,9 +193,11 @@ func otherVectors() map[string][]byte {
 	will.State, will.Reason, will.Unsigned = Offline, ReasonLost, false
 	beat := state
 	beat.Sent, beat.Clock = at(1795411635124), Clock{Source: "chrony", OK: true, ErrMS: 4.25}
+	anchored := state
+	anchored.Audit = &Anchor{Seq: 4711, Hash: rack.HashOf([]byte("a line"))}
 	end := State{State: Offline, Reason: ReasonShutdown, Boot: "01JD9X3M", Conn: 1, At: at(5000), Clock: Clock{Source: "none"}, Software: "0.1.0", Mode: ModeObserving}
 	return map[string][]byte{
-		"state-online": state.Encode(), "state-will": will.Encode(), "state-shutdown": end.Encode(),
+		"state-online": state.Encode(), "state-audit": anchored.Encode(), "state-will": will.Encode(), "state-shutdown": end.Encode(),
 		"selftest":        SelfTest{Nonce: "0123456789abcdef", At: at(1795411615123)}.Encode(),
 		"state-heartbeat": beat.Encode(), "info-heartbeat": beating().Encode(),
 		"info": info().Encode(), "info-locked": lockedInfo().Encode(), "telemetry": batch().Encode(),

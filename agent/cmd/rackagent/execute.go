@@ -47,6 +47,7 @@ type commandLine struct {
 	Approve       approveCmd `cmd:"" help:"Approve a command that waits for a second person."`
 	Keys          keysCmd    `cmd:"" help:"Make and show the keys that sign commands."`
 	JournalAccept acceptCmd  `cmd:"" help:"Accept that the journal was lost: the agent stops observing and switches again."`
+	Audit         auditCmd   `cmd:"" help:"Judge and show the audit log: who asked for what, and what became of it."`
 	Version       versionCmd `cmd:"" help:"Show which program this is."`
 }
 

@@ -28,6 +28,7 @@ func (n *narrator) hear(h agent.Happening) {
 	switch {
 	case h.Event != nil && h.Event.Kind == rack.EventMessageDropped:
 		n.say(h.Event.At, "a message was refused: "+h.Event.Text)
+	case h.Event != nil && h.Event.Kind == rack.EventAuditAnchor: // a hash that nobody here keeps
 	case h.Event != nil:
 		n.say(h.Event.At, h.Event.Text)
 	case h.Outcome != nil && h.Outcome.State != rack.StateRunning:

@@ -280,6 +280,26 @@ func mutants() []mutant {
 			[]string{"drivers/chip/pca9548"},
 		},
 		{
+			"the audit log is not flushed", "agent/audit/write.go",
+			"	if err := l.file.Sync(); err != nil {\n		return err\n	}\n	l.size += ", "	l.size += ",
+			[]string{"agent/audit"},
+		},
+		{
+			"the audit log writes on in a file whose flush failed", "agent/audit/write.go",
+			"	if l.adopted && l.beginning == nil {\n", "	if l.adopted && l.beginning == nil && len(l.files) == 0 {\n",
+			[]string{"agent/audit"},
+		},
+		{
+			"a line of the audit log does not bind the one before", "agent/audit/verify.go",
+			"	case l.prev != w.prev:\n", "	case false:\n",
+			[]string{"agent/audit"},
+		},
+		{
+			"what a crash kept from the audit log stays out", "agent/audit/start.go",
+			"	l.catchUp(known)\n", "	_ = known\n",
+			[]string{"agent/audit", whole},
+		},
+		{
 			"zeros and ones count at the first look", "drivers/chip/vouch.go",
 			"		if !v.Doubtful() {\n", "		if true || !v.Doubtful() {\n",
 			[]string{"drivers/chip", "agent/inventory"},
