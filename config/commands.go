@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"regexp"
 	"slices"
 	"time"
@@ -44,8 +45,43 @@ func (p Peer) PublicKey() []byte { return publicKey(p.Public) }
 
 func publicKey(text string) []byte {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(b) != publicKeyBytes {
+	if err != nil || len(b) != publicKeyBytes || lowOrder(b) {
 		return nil
+	}
+	return b
+}
+
+// lowOrder tells a point whose order divides 8, in any of its encodings: under such a "key" signatures of nobody verify.
+// These seven values of y are all there are; the highest bit is the sign of x and does not count.
+func lowOrder(key []byte) bool {
+	k := slices.Clone(key)
+	k[31] &= 0x7f
+	points := [][]byte{
+		lowPoint(0x00, 0x00, 0x00), // y = 0, order 4
+		lowPoint(0x01, 0x00, 0x00), // y = 1, order 1
+		lowPoint(0xec, 0xff, 0x7f), // y = p - 1, order 2
+		lowPoint(0xed, 0xff, 0x7f), // y = p, that is 0
+		lowPoint(0xee, 0xff, 0x7f), // y = p + 1, that is 1
+		mustHex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), // order 8
+		mustHex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), // order 8
+	}
+	return slices.ContainsFunc(points, func(p []byte) bool { return slices.Equal(p, k) })
+}
+
+// lowPoint is an encoding with a first, a last and 30 equal bytes between.
+func lowPoint(first, middle, last byte) []byte {
+	p := make([]byte, publicKeyBytes)
+	for i := range p {
+		p[i] = middle
+	}
+	p[0], p[31] = first, last
+	return p
+}
+
+func mustHex(s string) []byte {
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		panic(err) // a constant of this file
 	}
 	return b
 }

@@ -1,6 +1,10 @@
 package config
 
 import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -84,5 +88,41 @@ func TestTheFilesRoleStandsInPlaceOfTheDefault(t *testing.T) {
 	}
 	if operators != 1 || len(c.Commands.AllRoles()) != 5 {
 		t.Errorf("%+v", c.Commands.AllRoles())
+	}
+}
+
+// TestKeysThatAreNobodys: under a point of low order a signature verifies that no private key made: R = the identity,
+// S = 0. Each such key is refused, with either sign of x.
+func TestKeysThatAreNobodys(t *testing.T) {
+	forged := append([]byte{1}, make([]byte, 63)...)
+	taken := 0
+	for _, y := range []string{
+		"0000000000000000000000000000000000000000000000000000000000000000", "0100000000000000000000000000000000000000000000000000000000000000",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+	} {
+		for _, sign := range []byte{0, 0x80} {
+			key, err := hex.DecodeString(y)
+			if err != nil {
+				t.Fatal(err)
+			}
+			key[31] |= sign
+			for n := range 64 { // one in at most eight texts verifies
+				if ed25519.Verify(key, fmt.Appendf(nil, "text %d", n), forged) {
+					taken++
+					break
+				}
+			}
+			if (Key{Public: base64.RawURLEncoding.EncodeToString(key)}).PublicKey() != nil {
+				t.Errorf("%x is taken for a key", key)
+			}
+		}
+	}
+	if taken == 0 {
+		t.Error("no forgery verified: the test shows nothing")
+	}
+	if (Key{Public: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}).PublicKey() == nil {
+		t.Error("a good key is refused")
 	}
 }

@@ -144,16 +144,35 @@ func (r *ring) covers(l *rack.Layout, cmd *rack.Command, t rack.Target) *rack.Re
 	return nil
 }
 
-// reaches tells whether the role's targets cover t.
+// reaches tells whether the role's targets cover all that t stands for.
 func (r Role) reaches(l *rack.Layout, t rack.Target) bool {
 	if len(r.Targets) == 0 || slices.Contains(r.Targets, rack.Target{Kind: rack.TargetRack}) || slices.Contains(r.Targets, t) {
 		return true
 	}
-	if t.Kind != rack.TargetOutlet {
-		return false
+	within := func(n rack.Node) bool {
+		return slices.ContainsFunc(r.Targets, func(allowed rack.Target) bool { return stands(l, allowed, n.Name) })
 	}
-	node, ok := l.NodeOf(t.Outlet)
-	return ok && slices.Contains(r.Targets, rack.NodeTarget(node.Name))
+	switch {
+	case t.Kind == rack.TargetRack: // outlets without a node are of the rack too
+		return false
+	case t.Several():
+		nodes, ok := l.Members(t)
+		return ok && len(nodes) > 0 && !slices.ContainsFunc(nodes, func(n rack.Node) bool { return !within(n) })
+	case t.Kind == rack.TargetOutlet:
+		node, ok := l.NodeOf(t.Outlet)
+		return ok && within(node)
+	default:
+		return within(rack.Node{Name: t.Name})
+	}
+}
+
+// stands tells whether a target stands for a node, alone or among others.
+func stands(l *rack.Layout, t rack.Target, node string) bool {
+	if !t.Several() {
+		return t == rack.NodeTarget(node)
+	}
+	nodes, _ := l.Members(t)
+	return slices.ContainsFunc(nodes, func(n rack.Node) bool { return n.Name == node })
 }
 
 // touchesFirm tells whether a command on a target may do something to a firm node. A group that holds others too leaves

@@ -290,6 +290,53 @@ func TestUidsHaveRoles(t *testing.T) {
 	}
 }
 
+// TestARoleReachesWhatItsTargetsStandFor, by whichever name.
+func TestARoleReachesWhatItsTargetsStandFor(t *testing.T) {
+	out := func(n int) rack.Outlet {
+		return rack.Outlet{ID: rack.OutletID{PDU: "p", N: n}, Feed: []string{"a", "a", "b", "b"}[n-1]}
+	}
+	l := &rack.Layout{
+		Feeds: []rack.Feed{{Name: "row"}, {Name: "a", Parent: "row"}, {Name: "b", Parent: "row"}},
+		PDUs:  []rack.PDU{{Name: "p", Outlets: []rack.Outlet{out(1), out(2), out(3), out(4)}}},
+		Nodes: []rack.Node{
+			{Name: "m1", Class: rack.ClassASIC, Outlets: []rack.OutletID{out(1).ID}},
+			{Name: "m2", Class: rack.ClassASIC, Outlets: []rack.OutletID{out(2).ID}},
+			{Name: "m3", Class: rack.ClassASIC, Outlets: []rack.OutletID{out(3).ID}},
+		},
+		Groups: []rack.Group{{Name: "two", Nodes: []string{"m1", "m2"}}, {Name: "one", Nodes: []string{"m1"}}},
+	}
+	for role, want := range map[string]string{
+		"":                  "node/m1 node/m3 outlet/p.1 outlet/p.3 outlet/p.4 group/two group/one feed/a feed/b feed/row rack",
+		"rack":              "node/m1 node/m3 outlet/p.1 outlet/p.3 outlet/p.4 group/two group/one feed/a feed/b feed/row rack",
+		"group/two":         "node/m1 outlet/p.1 group/two group/one feed/a",
+		"node/m1":           "node/m1 outlet/p.1 group/one",
+		"feed/row":          "node/m1 node/m3 outlet/p.1 outlet/p.3 group/two group/one feed/a feed/b feed/row",
+		"outlet/p.4":        "outlet/p.4",
+		"outlet/p.1":        "outlet/p.1",
+		"node/m1 node/m2":   "node/m1 outlet/p.1 group/two group/one feed/a",
+		"group/nobody":      "",
+		"feed/b group/nope": "node/m3 outlet/p.3 feed/b",
+	} {
+		r := Role{}
+		for _, text := range strings.Fields(role) {
+			target, err := rack.ParseTarget(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Targets = append(r.Targets, target)
+		}
+		var got []string
+		for _, text := range strings.Fields("node/m1 node/m3 outlet/p.1 outlet/p.3 outlet/p.4 group/two group/one feed/a feed/b feed/row rack") {
+			if target, _ := rack.ParseTarget(text); r.reaches(l, target) {
+				got = append(got, text)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q reaches %q, want %q", role, strings.Join(got, " "), want)
+		}
+	}
+}
+
 func TestIdentitiesThatAreWrong(t *testing.T) {
 	for name, change := range map[string]func(*Identities){
 		"no such role":        func(ids *Identities) { ids.Keys[0].Role = "king" },

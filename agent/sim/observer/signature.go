@@ -166,15 +166,24 @@ func (l *layout) namesFirm(target string) bool {
 	return false
 }
 
-// within tells whether targets cover one: as it stands, the rack, or the node of an outlet.
+// within tells whether targets cover one: as it stands, the rack, or every node that it stands for.
 func (l *layout) within(targets []string, one string) bool {
 	if len(targets) == 0 || slices.Contains(targets, one) || slices.Contains(targets, "rack") {
 		return true
 	}
+	covered := func(n *node) bool {
+		return n != nil && slices.ContainsFunc(targets, func(t string) bool { return t == "node/"+n.name || slices.Contains(l.members(t), n) })
+	}
 	for _, o := range l.outlets {
-		if "outlet/"+o.id.String() == one && o.node != nil && slices.Contains(targets, "node/"+o.node.name) {
-			return true
+		if "outlet/"+o.id.String() == one {
+			return covered(o.node)
 		}
 	}
-	return false
+	for _, n := range l.nodes {
+		if "node/"+n.name == one {
+			return covered(n)
+		}
+	}
+	all := l.members(one)
+	return one != "rack" && len(all) > 0 && !slices.ContainsFunc(all, func(n *node) bool { return !covered(n) })
 }
