@@ -45,6 +45,8 @@ type commandLine struct {
 	List          listCmd    `cmd:"" help:"List the newest commands."`
 	Why           whyCmd     `cmd:"" help:"Tell the story of a command: who asked, what was planned, what came of it and why."`
 	Approve       approveCmd `cmd:"" help:"Approve a command that waits for a second person."`
+	Lock          lockCmd    `cmd:"" help:"Set a maintenance lock through the local socket: nothing is switched there until it is unlocked."`
+	Unlock        unlockCmd  `cmd:"" help:"Take a maintenance lock away, through the local socket."`
 	Keys          keysCmd    `cmd:"" help:"Make and show the keys that sign commands."`
 	JournalAccept acceptCmd  `cmd:"" help:"Accept that the journal was lost: the agent stops observing and switches again."`
 	Audit         auditCmd   `cmd:"" help:"Judge and show the audit log: who asked for what, and what became of it."`
