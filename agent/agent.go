@@ -309,11 +309,15 @@ func (a *Agent) announce(found journal.Found) {
 	}
 	a.out.event(rack.Event{Kind: rack.EventStarted, Severity: rack.Info, At: now, Reason: a.build.Version, Text: text})
 	if found.Migrated {
-		a.out.event(rack.Event{Kind: rack.EventJournal, Severity: rack.Info, At: now, Reason: "migrated", Text: "the journal was of an older schema and is brought forward; the old file is kept beside it"})
+		a.out.event(rack.Event{Kind: rack.EventJournal, Severity: rack.Info, At: now, Reason: "migrated", Text: "the journal was of an older schema and is brought forward; the old file is kept as " + found.Kept})
 	}
 	switch {
 	case found.Newer:
 		text := "a later program wrote the journal: the agent observes, records nothing and switches nothing; install the later program again"
+		a.out.event(rack.Event{Kind: rack.EventJournal, Severity: rack.Critical, At: now, Reason: found.Reason, Text: text})
+		a.out.alarm(rack.Alarm{Key: "observing", Since: now, Severity: rack.Critical, Text: text})
+	case found.Observing && !found.Lost && a.journal.State().Disk == journal.DiskFailed:
+		text := "the journal cannot be opened: the agent observes, records nothing and switches nothing; put its disk right and restart the service"
 		a.out.event(rack.Event{Kind: rack.EventJournal, Severity: rack.Critical, At: now, Reason: found.Reason, Text: text})
 		a.out.alarm(rack.Alarm{Key: "observing", Since: now, Severity: rack.Critical, Text: text})
 	case found.Lost || found.Observing:

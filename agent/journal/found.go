@@ -27,8 +27,9 @@ type Found struct {
 	// Seqs is how far each issuer of signed commands had counted.
 	Seqs map[rack.SeqOf]int64
 
-	Migrated bool // the journal was of an older schema; the old file is kept beside it (FORMAT.md)
-	Newer    bool // a later program wrote the journal: it is left alone, nothing is recorded, no command is taken
+	Migrated bool   // the journal was of an older schema; the old file is kept beside it (FORMAT.md)
+	Kept     string // name of that old file, in Opts.Dir
+	Newer    bool   // a later program wrote the journal: it is left alone, nothing is recorded, no command is taken
 
 	// Damaged names the records that could not be read. What depends on them is already in the fields above in
 	// the reading that allows less: a command ended unknown, an outlet withdrawn, a wiring unproven, a curtail,

@@ -27,7 +27,7 @@ func (j *Journal) migrate(c *contents) (*contents, error) {
 	if err := j.closeDB(); err != nil {
 		return nil, err
 	}
-	kept := fmt.Sprintf("%s%d", fileOlder, from.Schema)
+	kept := keptName(from.Schema)
 	if err := copyFile(j.o.Dir, fileJournal, kept); err != nil {
 		return nil, fmt.Errorf("keeping the journal of schema %d: %w", from.Schema, err)
 	}
@@ -52,6 +52,8 @@ func (j *Journal) migrate(c *contents) (*contents, error) {
 	j.o.Log.Info("journal brought forward", "from", from.Schema, "to", schema, "kept", kept)
 	return j.openDB()
 }
+
+func keptName(schema int) string { return fmt.Sprintf("%s%d", fileOlder, schema) }
 
 // copyFile copies within the directory so that a crash leaves no copy or a whole one.
 func copyFile(dir, from, to string) error {

@@ -73,7 +73,7 @@ func (j *Journal) start() (Found, error) {
 	c, err := j.openDB()
 	var found Found
 	if err == nil && c.identity.Schema < schema {
-		found.Migrated = true
+		found.Migrated, found.Kept = true, keptName(c.identity.Schema)
 		c, err = j.migrate(c)
 	}
 	switch {
@@ -105,7 +105,7 @@ func (j *Journal) settleIn(c *contents, found Found, mark marker) (Found, error)
 	j.observing.Store(c.observing != nil)
 	c, err := j.endDamaged(c)
 	full := c.found()
-	full.First, full.Lost, full.Migrated = found.First, found.Lost, found.Migrated
+	full.First, full.Lost, full.Migrated, full.Kept = found.First, found.Lost, found.Migrated, found.Kept
 	if err != nil || j.State().Disk == DiskFailed {
 		return full, err
 	}

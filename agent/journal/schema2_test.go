@@ -233,7 +233,7 @@ func TestAnOlderJournalIsBroughtForward(t *testing.T) {
 	dir := older(t)
 	before := get(t, dir, fileJournal)
 	j, f := open(t, optsAt(dir))
-	if !f.Migrated || f.First || f.Lost || f.Observing || f.Newer || len(f.Damaged) > 0 {
+	if !f.Migrated || f.Kept != keptV1 || f.First || f.Lost || f.Observing || f.Newer || len(f.Damaged) > 0 {
 		t.Errorf("%s", text(f))
 	}
 	want := loadedOf(everything())
@@ -299,6 +299,93 @@ func TestACrashWhileBringingForward(t *testing.T) {
 			}
 			mustKeep(t, j, waiting("w1"))
 		})
+	}
+}
+
+// TestPowerCutWhileBringingForward plays the transaction that gives the file its new number, cut anywhere: any prefix of
+// its page writes, any subset, each page torn, with and without the meta page. The next start finds every record.
+func TestPowerCutWhileBringingForward(t *testing.T) {
+	dir := older(t)
+	path := filepath.Join(dir, fileJournal)
+	var c commitBytes
+	o := optsAt(dir)
+	o.Commit = func(update func() error) error {
+		c.before, _ = os.ReadFile(path)
+		err := update()
+		c.after, _ = os.ReadFile(path)
+		return err
+	}
+	j, _ := open(t, o)
+	run(t, j)()
+	want := mustLook(t, older(t))
+	begin := func(image []byte, migrates bool, what string) {
+		t.Helper()
+		dir := older(t)
+		put(t, dir, keptV1, get(t, dir, fileJournal)) // it was in place before
+		put(t, dir, fileJournal, image)
+		j, f := open(t, optsAt(dir))
+		run(t, j)()
+		if f.Lost || f.Observing || f.First || f.Migrated != migrates || len(f.Damaged) > 0 {
+			t.Errorf("%s: %s", what, text(f))
+		}
+		for _, name := range []string{fileJournal, keptV1} {
+			put(t, dir, fileJournal, get(t, dir, name))
+			if err := want.differs(mustLook(t, dir)); err != nil {
+				t.Errorf("%s, %s: %v", what, name, err)
+			}
+		}
+	}
+	data, metaAt := c.writes(t)
+	size := pageSizeOf(c.after)
+	file := c.grown()
+	begin(file, true, "grown")
+	for i, at := range data {
+		alone := c.grown()
+		for cut := sector; cut <= size; cut += sector {
+			copy(file[at:at+cut], c.after[at:at+cut])
+			copy(alone[at:at+cut], c.after[at:at+cut])
+			begin(file, true, fmt.Sprintf("%d pages and %d bytes", i, cut))
+			begin(alone, true, fmt.Sprintf("%d bytes of page %d alone", cut, i))
+		}
+	}
+	for cut := sector; cut <= size; cut += sector {
+		copy(file[metaAt:metaAt+cut], c.after[metaAt:metaAt+cut])
+		begin(file, false, fmt.Sprintf("%d bytes of the meta page", cut))
+	}
+	if !bytes.Equal(file, c.after) {
+		t.Fatal("the replay is not the transaction")
+	}
+}
+
+// TestALockThatComesAgain is in force as it was given last.
+func TestALockThatComesAgain(t *testing.T) {
+	lock := func(kind rack.RecordKind, by string) rack.Record {
+		r := orderRecord(kind, rack.OrderLock, 0)
+		r.Order.Command = by
+		return r
+	}
+	dir := memoryDir(t)
+	for _, s := range []struct {
+		rec  rack.Record
+		want string
+	}{
+		{lock(rack.RecordOrder, "l1"), "l1"},
+		{lock(rack.RecordReleased, "l1"), ""},
+		{lock(rack.RecordOrder, "l3"), "l3"},
+	} {
+		j, _ := open(t, optsAt(dir))
+		stop := run(t, j)
+		mustKeep(t, j, s.rec)
+		stop()
+		j, f := open(t, optsAt(dir))
+		run(t, j)()
+		got := ""
+		for _, o := range f.Orders {
+			got += o.Command
+		}
+		if got != s.want {
+			t.Errorf("in force: %q, want %q", got, s.want)
+		}
 	}
 }
 

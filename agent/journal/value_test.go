@@ -212,15 +212,54 @@ func TestFrozenJournal(t *testing.T) {
 	mustKeep(t, j, acked("c-rej"), ended("c-open", rack.StateUnknown))
 }
 
+// TestFrozenJournal2 does the same with a journal of schema 2, which holds what schema 1 cannot: testdata/v2/journal.db.gz
+// was made of everything2, with entries pruned after it.
+func TestFrozenJournal2(t *testing.T) {
+	dir := memoryDir(t)
+	put(t, dir, fileJournal, gunzip(t, "testdata/v2/journal.db.gz"))
+	put(t, dir, fileMarker, get(t, "testdata/v2", fileMarker))
+	j, f := open(t, optsAt(dir))
+	defer run(t, j)()
+	if f.First || f.Lost || f.Observing || f.Migrated || len(f.Damaged) > 0 || len(f.Waiting) != 1 || len(f.Unfinished) != 2 || len(f.Unacked) != 7 {
+		t.Errorf("%s", text(f))
+	}
+	if want := map[rack.SeqOf]int64{{Issuer: "alice"}: 7, {Issuer: "bob"}: 9, {Issuer: "bob", AudBoot: "boot-1"}: 3}; text(f.Seqs) != text(want) {
+		t.Errorf("%s, want %s", text(f.Seqs), text(want))
+	}
+	want := loadedOf(everything2())
+	list := j.List(100)
+	for _, e := range list {
+		if text(e) != text(want[e.Command.ID]) {
+			t.Errorf("got  %s\nwant %s", text(e), text(want[e.Command.ID]))
+		}
+	}
+	if len(list) != len(want) {
+		t.Errorf("%d entries, want %d", len(list), len(want))
+	}
+	mustKeep(t, j, approved("w-open"))
+}
+
+// everything2 is everything, and what came with schema 2: as frozen as the file.
+func everything2() []rack.Record {
+	lapsed := refused("w-lapsed", rack.StateExpired, rack.CodeExpired)
+	return append(everything(), waiting("w-open"), waiting("w-begun"), approved("w-begun"), waiting("w-lapsed"), lapsed)
+}
+
 // loadedOf puts records together by other means than the journal's.
 func loadedOf(recs []rack.Record) map[string]*rack.Entry {
 	out := map[string]*rack.Entry{}
 	for _, r := range recs {
+		var until time.Time
+		if e := out[r.ID]; e != nil {
+			until = e.Until
+		}
 		switch r.Kind {
+		case rack.RecordWaiting:
+			out[r.ID] = &rack.Entry{Command: *r.Command, Waiting: true, Until: r.Until, Boot: "boot-1"}
 		case rack.RecordAccepted:
-			out[r.ID] = &rack.Entry{Command: *r.Command, Plan: *r.Plan, Boot: "boot-1"}
+			out[r.ID] = &rack.Entry{Command: *r.Command, Plan: *r.Plan, Until: until, Boot: "boot-1"}
 		case rack.RecordRejected:
-			out[r.ID] = &rack.Entry{Command: *r.Command, Outcome: r.Outcome, Boot: "boot-1"}
+			out[r.ID] = &rack.Entry{Command: *r.Command, Outcome: r.Outcome, Until: until, Boot: "boot-1"}
 		case rack.RecordProgress:
 			out[r.ID].Progress = append(out[r.ID].Progress, *r.Progress)
 		case rack.RecordEnded:

@@ -41,11 +41,19 @@ func (m *model) clone() *model {
 func (m *model) take(r rack.Record) bool {
 	s := m.standing[r.ID]
 	switch r.Kind {
+	case rack.RecordWaiting:
+		if s.waiting || s.accepted || s.rejected {
+			return false
+		}
+		m.order = append(m.order, r.ID)
+		s.waiting = true
 	case rack.RecordAccepted, rack.RecordRejected:
 		if s.accepted || s.rejected {
 			return false
 		}
-		m.order = append(m.order, r.ID)
+		if !s.waiting {
+			m.order = append(m.order, r.ID)
+		}
 		s.accepted, s.rejected = r.Kind == rack.RecordAccepted, r.Kind == rack.RecordRejected
 	case rack.RecordProgress:
 		if !s.accepted || s.ended {
@@ -91,16 +99,21 @@ func (m *model) takeAll(recs []rack.Record) (*model, bool) {
 }
 
 func (m *model) differs(f Found) error {
-	var unfinished, unacked []string
+	var waiting, unfinished, unacked []string
 	for _, id := range m.order {
 		switch s := m.standing[id]; {
+		case s.waiting && !s.accepted && !s.rejected:
+			waiting = append(waiting, id)
 		case s.accepted && !s.ended:
 			unfinished = append(unfinished, id)
 		case !s.acked:
 			unacked = append(unacked, id+" "+string(m.state[id]))
 		}
 	}
-	var gotUnfinished, gotUnacked []string
+	var gotWaiting, gotUnfinished, gotUnacked []string
+	for _, e := range f.Waiting {
+		gotWaiting = append(gotWaiting, e.Command.ID)
+	}
 	for _, e := range f.Unfinished {
 		gotUnfinished = append(gotUnfinished, e.Command.ID)
 	}
@@ -118,6 +131,8 @@ func (m *model) differs(f Found) error {
 		withdraw[r.Outlet] = true
 	}
 	switch {
+	case !slices.Equal(gotWaiting, waiting):
+		return fmt.Errorf("waiting %v, want %v", gotWaiting, waiting)
 	case !slices.Equal(gotUnfinished, unfinished):
 		return fmt.Errorf("unfinished %v, want %v", gotUnfinished, unfinished)
 	case !slices.Equal(gotUnacked, unacked):
@@ -134,9 +149,11 @@ func drawRecord(t *rapid.T) rack.Record {
 	id := rapid.SampledFrom([]string{"a", "ab", "b", "c", "d", "e"}).Draw(t, "id")
 	o := rack.OutletID{PDU: "pdu-a", N: rapid.IntRange(1, 3).Draw(t, "outlet")}
 	switch rapid.SampledFrom([]rack.RecordKind{
-		rack.RecordAccepted, rack.RecordAccepted, rack.RecordRejected, rack.RecordProgress, rack.RecordEnded, rack.RecordEnded,
+		rack.RecordWaiting, rack.RecordAccepted, rack.RecordAccepted, rack.RecordRejected, rack.RecordProgress, rack.RecordEnded, rack.RecordEnded,
 		rack.RecordAcked, rack.RecordAcked, rack.RecordOrder, rack.RecordReleased, rack.RecordWiring, rack.RecordWithdraw,
 	}).Draw(t, "kind") {
+	case rack.RecordWaiting: // the hash is that of the id, in waiting, accepted and rejected alike
+		return waiting(id)
 	case rack.RecordAccepted:
 		return accepted(id, rapid.SampledFrom([]rack.Op{rack.OpCut, rack.OpEnergise}).Draw(t, "op"))
 	case rack.RecordRejected:
@@ -243,7 +260,7 @@ func TestWalk(t *testing.T) {
 				for _, id := range []string{"a", "ab", "b", "c", "d", "e"} {
 					e, known, err := w.j.Get(id)
 					s := m.standing[id]
-					if err != nil || known != s.known() || known && (e.Acked != s.acked || (e.Outcome != nil) != s.closed()) {
+					if err != nil || known != (s.waiting || s.known()) || known && (e.Waiting == s.known() || e.Acked != s.acked || (e.Outcome != nil) != s.closed()) {
 						rt.Fatalf("%s: %+v, %v, %v, want %+v", id, e, known, err, s)
 					}
 				}
