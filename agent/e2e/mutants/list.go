@@ -235,6 +235,31 @@ func mutants() []mutant {
 			[]string{"agent/command"},
 		},
 		{
+			"journal: another command is accepted under the id of one that waits", "agent/journal/draft.go",
+			"		if s.waiting && !s.known() && d.waits", "		if false && s.waiting && !s.known() && d.waits",
+			[]string{"agent/journal"},
+		},
+		{
+			"journal: numbers of issuers are pruned with their commands", "agent/journal/draft.go",
+			"	if len(ids) > 0 && len(kept) > 0 {\n", "	if false && len(kept) > 0 {\n",
+			[]string{"agent/journal"},
+		},
+		{
+			"journal: the old file is not kept", "agent/journal/migrate.go",
+			"copyFile(j.o.Dir, fileJournal, kept); err", "error(nil); err",
+			[]string{"agent/journal"},
+		},
+		{
+			"journal: one of a later program is written to", "agent/journal/marker.go",
+			"	case i.Schema > schema:\n", "	case i.Schema > schema+1:\n",
+			[]string{"agent/journal"},
+		},
+		{
+			"journal: what waited is forgotten by a start", "agent/command/approve.go",
+			"		d.seconds[e.Command.ID] = s\n", "		_ = s\n",
+			[]string{"agent/command"},
+		},
+		{
 			"commits are not flushed to disk", "agent/journal/file.go",
 			"		FreelistType:   bbolt.FreelistMapType,\n", "		FreelistType:   bbolt.FreelistMapType,\n		NoSync:         true,\n",
 			[]string{"e2e:agent/journal"},
