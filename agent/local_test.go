@@ -29,7 +29,7 @@ func TestALocalCommandWithoutABroker(t *testing.T) {
 	path := filepath.Join(dir, "s")
 	r := newRig(t)
 	r.conf.Commands.Unsigned = false
-	r.conf.Commands.Users = []config.User{{UID: os.Getuid(), Issuer: "alice", Role: "operator"}}
+	r.conf.Commands.Users = []config.User{{UID: int64(os.Getuid()), Issuer: "alice", Role: "operator"}}
 	r.change = func(w *agent.World) {
 		w.Dial = nil
 		w.Local = func(ctx context.Context) (net.Listener, error) { return local.Listen(ctx, path, "") }

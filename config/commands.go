@@ -98,7 +98,7 @@ type Peer struct {
 
 // User is who stands behind a uid of the local socket.
 type User struct {
-	UID    int    `yaml:"uid"`
+	UID    int64  `yaml:"uid"`
 	Issuer string `yaml:"issuer"` // of the person's keys too: one who has both is one person
 	Role   string `yaml:"role"`
 }
@@ -205,7 +205,7 @@ func (k *checker) key(at, kid, public string, kids, publics map[string]string) {
 }
 
 func (k *checker) users() {
-	uids := map[int]string{}
+	uids := map[int64]string{}
 	for i, u := range k.c.Commands.Users {
 		at := index("commands.users", i)
 		if k.given(at+".uid", u.UID == 0) {

@@ -93,7 +93,7 @@ func inline(v reflect.Value) string {
 		return strconv.FormatBool(v.Bool())
 	case reflect.Uint16:
 		return Address(v.Uint()).String()
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
 		return strconv.FormatInt(v.Int(), 10)
 	case reflect.Float64:
 		return number(v.Float())

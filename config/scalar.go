@@ -83,7 +83,7 @@ func (d *decoder) number(n ast.Node, path string, to reflect.Value) {
 			"want a plain decimal number, got %s", d.show(written, path, "something else", ""))
 		return
 	}
-	if to.Kind() == reflect.Int {
+	if to.CanInt() {
 		d.whole(n, path, to, written)
 		return
 	}
@@ -115,7 +115,11 @@ func (d *decoder) address(n ast.Node, path string, to reflect.Value) {
 }
 
 func (d *decoder) whole(n ast.Node, path string, to reflect.Value, written string) {
-	v, err := strconv.ParseInt(written, 10, 32)
+	bits := 32 // so that a file means the same on every machine
+	if to.Kind() == reflect.Int64 {
+		bits = 64
+	}
+	v, err := strconv.ParseInt(written, 10, bits)
 	switch {
 	case err == nil:
 		to.SetInt(v)
