@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -198,7 +199,7 @@ func TestTheAuditLogTellsWhoDidWhat(t *testing.T) {
 // TestACrashAtAnyOperationOfTheAuditLog ends the life of an agent at each operation on the disk of its audit log. The next
 // life finds the log whole, and the log then tells of the command from its acceptance to its end.
 func TestACrashAtAnyOperationOfTheAuditLog(t *testing.T) {
-	p := plots()[0]
+	p := plotOf(t, "cut")
 	audits := 0
 	synctest.Test(t, func(t *testing.T) {
 		r := newRigIn(t, p.in)
@@ -262,13 +263,13 @@ func TestAChangedAuditLogIsTold(t *testing.T) {
 func TestADeadDiskOfTheAuditLogHoldsNothingUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		dead := false
+		var dead atomic.Bool
 		r.change = func(w *agent.World) {
 			p := w.Audit
 			w.Audit = deadDisk{p, &dead}
 		}
 		r.start()
-		dead = true
+		dead.Store(true)
 		r.send("c1", "outlet.cut", "outlet/pdu-a.3")
 		r.expect("c1", rack.StateSucceeded, "")
 		alarmed := func() bool {
@@ -277,7 +278,7 @@ func TestADeadDiskOfTheAuditLogHoldsNothingUp(t *testing.T) {
 		if time.Sleep(time.Second); !alarmed() {
 			t.Error("no alarm")
 		}
-		dead = false
+		dead.Store(false)
 		if time.Sleep(time.Minute); alarmed() {
 			t.Error("the alarm stands")
 		}
@@ -291,7 +292,7 @@ func TestADeadDiskOfTheAuditLogHoldsNothingUp(t *testing.T) {
 // deadDisk fails every flush while it is dead.
 type deadDisk struct {
 	audit.Disk
-	dead *bool
+	dead *atomic.Bool
 }
 
 func (d deadDisk) Create(name string) (audit.File, error) {
@@ -306,11 +307,11 @@ func (d deadDisk) Append(name string) (audit.File, error) {
 
 type deadFile struct {
 	audit.File
-	dead *bool
+	dead *atomic.Bool
 }
 
 func (f deadFile) Sync() error {
-	if *f.dead {
+	if f.dead.Load() {
 		return os.ErrDeadlineExceeded
 	}
 	return f.File.Sync()

@@ -105,6 +105,17 @@ func (p plot) setting(t *testing.T) setting {
 	return p.in
 }
 
+func plotOf(t *testing.T, name string) plot {
+	t.Helper()
+	for _, p := range plots() {
+		if p.name == name {
+			return p
+		}
+	}
+	t.Fatalf("no plot %s", name)
+	return plot{}
+}
+
 func rackOf(model string) setting {
 	for _, s := range settings() {
 		if s.name == model {
