@@ -10,6 +10,11 @@
 // MQTT. The judges stand outside: mosquitto_sub tells what the agent said, and the record of the world's buses, with the
 // journal, what it did. What a broker does to one connection alone is tested in agent/link.
 //
+// TestMosquitto, TestNATS and TestRabbitMQ are one suite (broker_suite_test.go) against three kinds of broker, started
+// with the configurations of config/brokers as they are shipped. They need openssl, node, npm and Debian's
+// rabbitmq-server besides. Directory nats is a module of its own, which only says from what the NATS server is built;
+// directory node is a client by other people.
+//
 // The benchmarks need Go alone. They use the embedded broker over loopback and compare with a bare MQTT echo in the
 // same loop, because the numbers of a busy machine mean little by themselves. No number makes a benchmark fail.
 //

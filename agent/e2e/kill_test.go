@@ -85,6 +85,7 @@ type process struct {
 // first sweep.
 func (r *rig) spawn(t *testing.T, w *witness, fault string) *process {
 	t.Helper()
+	before := w.births()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +103,7 @@ func (r *rig) spawn(t *testing.T, w *witness, fault string) *process {
 		}
 	})
 	eventually(t, 20*time.Second, "the agent in its process", func() bool {
-		return w.births() > 0 && strings.Contains(p.said.String(), swept)
+		return w.births() > before && strings.Contains(p.said.String(), swept)
 	})
 	return p
 }
@@ -193,7 +194,7 @@ func TestABurstAcrossAKilledAgent(t *testing.T) {
 	w := m.watch()
 	r := theRack(t, m)
 	p := r.spawn(t, w, "")
-	o := newOperator(m, w, 6)
+	o := newOperator(m.try, w, "b", 6)
 	o.send(o.ids[:3]...)
 	eventually(t, 10*time.Second, "a command to be accepted", func() bool { return w.accepted(o.ids) > 0 })
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {

@@ -16,7 +16,7 @@ import (
 // operator sends commands as a controller does: each again and again, under its id, until its end is heard. He keeps
 // below the rate that an agent takes.
 type operator struct {
-	m        *mosquitto
+	order    func(payloads ...string) error // publishes commands; nil when the broker has acknowledged them
 	w        *witness
 	ids      []string
 	payloads map[string]string
@@ -28,11 +28,11 @@ const (
 	insists = 3 * time.Second        // between two sendings of one command
 )
 
-// newOperator makes cuts of outlets 1 to 6 in turn.
-func newOperator(m *mosquitto, w *witness, n int) *operator {
-	o := &operator{m: m, w: w, payloads: map[string]string{}, sent: map[string]time.Time{}}
+// newOperator makes cuts of outlets 1 to 6 in turn. Their ids begin with prefix.
+func newOperator(order func(payloads ...string) error, w *witness, prefix string, n int) *operator {
+	o := &operator{order: order, w: w, payloads: map[string]string{}, sent: map[string]time.Time{}}
 	for i := range n {
-		id := fmt.Sprintf("b%02d", i+1)
+		id := fmt.Sprintf("%s%02d", prefix, i+1)
 		o.ids = append(o.ids, id)
 		o.payloads[id] = envelope(id, "outlet.cut", "outlet/"+out(i%6+1).String(), 2*time.Minute, "")
 	}
@@ -46,7 +46,7 @@ func (o *operator) send(ids ...string) {
 		lines = append(lines, o.payloads[id])
 		o.sent[id] = time.Now()
 	}
-	_ = o.m.pub(strings.Join(lines, "\n")+"\n", "-l", "-t", topic.Command())
+	_ = o.order(lines...)
 }
 
 // next is a command that has not ended and is due to be sent; done: all have ended.
@@ -122,7 +122,7 @@ func TestABurstAcrossAKilledBroker(t *testing.T) {
 			w := m.watch()
 			r := theRack(t, m)
 			r.join(t, w)
-			o := newOperator(m, w, 50)
+			o := newOperator(m.try, w, "b", 50)
 			o.send(o.ids[:20]...)
 			o.insist(t, func(round int) {
 				switch round {
@@ -180,7 +180,7 @@ func TestABrokerThatStandsStill(t *testing.T) {
 // whole is the number of batches up to which none is missing.
 func (w *witness) whole() (n int) {
 	seen := map[int]bool{}
-	for _, m := range w.on(topic.Up("tele")) {
+	for _, m := range w.on(w.of.Up("tele")) {
 		var b struct {
 			Seq int `json:"seq"`
 		}

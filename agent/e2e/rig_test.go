@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -147,12 +148,13 @@ type rig struct {
 	done  chan error
 }
 
-// newRig writes the configuration and builds the world. mqtt is the inside of the configuration's mqtt map.
-func newRig(tb testing.TB, mqtt string, periodS float64, c sim.Config) *rig {
+// newRig writes the configuration and builds the world. mqtt is the inside of the configuration's mqtt map; edits are
+// pairs of an old and a new text in the rest.
+func newRig(tb testing.TB, mqtt string, periodS float64, c sim.Config, edits ...string) *rig {
 	tb.Helper()
 	dir := tb.TempDir()
 	r := &rig{tb: tb, file: filepath.Join(dir, "config.yaml")}
-	text := fmt.Sprintf(rackYAML, filepath.Join(dir, "state"), mqtt, periodS)
+	text := fmt.Sprintf(strings.NewReplacer(edits...).Replace(rackYAML), filepath.Join(dir, "state"), mqtt, periodS)
 	if err := os.WriteFile(r.file, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}

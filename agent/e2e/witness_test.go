@@ -12,11 +12,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"rackagent/agent/wire"
 )
 
 // witness is an independent subscriber: a mosquitto_sub that hears everything. It comes back by itself when its
 // broker does, a second later; what was said meanwhile it does not hear.
 type witness struct {
+	of    wire.Topics // whose words it understands
 	mu    sync.Mutex
 	heard []message
 }
@@ -80,7 +83,7 @@ const ready = "ready"
 // watch starts a witness and waits until it hears.
 func (m *mosquitto) watch() *witness {
 	m.t.Helper()
-	w := &witness{}
+	w := &witness{of: topic}
 	// %r retained, %t topic, %p payload
 	c := exec.Command("mosquitto_sub", slices.Concat(m.client, []string{"-q", "1", "-F", "%r %t %p", "-t", "rackagent/#", "-t", ready})...)
 	pipe, err := c.StdoutPipe()
@@ -145,7 +148,7 @@ func (w *witness) on(topic string) []message {
 func (w *witness) String() string {
 	var b strings.Builder
 	for _, m := range w.all() {
-		if m.topic != topic.Up("tele") && m.topic != ready {
+		if m.topic != w.of.Up("tele") && m.topic != ready {
 			fmt.Fprintf(&b, "%v %s %.300s\n", m.retained, m.topic, m.payload)
 		}
 	}
@@ -155,7 +158,7 @@ func (w *witness) String() string {
 // words are all states of a command, in the order in which they were heard.
 func (w *witness) words(id string) []word {
 	var out []word
-	for _, m := range w.on(topic.Up("cmd/" + id)) {
+	for _, m := range w.on(w.of.Up("cmd/" + id)) {
 		var x word
 		if err := json.Unmarshal([]byte(m.payload), &x); err != nil || x.ID != id {
 			x = word{State: "unreadable: " + m.payload}
@@ -205,7 +208,7 @@ func (w *witness) expect(t *testing.T, id, want string) word {
 
 // refused counts the events about messages that were refused without an answer, for a reason.
 func (w *witness) refused(reason string) (n int) {
-	for _, m := range w.on(topic.Up("event")) {
+	for _, m := range w.on(w.of.Up("event")) {
 		var e struct {
 			Kind   string `json:"kind"`
 			Reason string `json:"reason"`
@@ -219,7 +222,7 @@ func (w *witness) refused(reason string) (n int) {
 
 // births counts the times that the agent said it was there.
 func (w *witness) births() (n int) {
-	for _, m := range w.on(topic.Up("state")) {
+	for _, m := range w.on(w.of.Up("state")) {
 		if !m.retained && strings.Contains(m.payload, `"state":"online"`) {
 			n++
 		}
