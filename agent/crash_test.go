@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"flag"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,11 @@ import (
 
 	"rackagent/agent/rack"
 )
+
+// whole has the crash tests interrupt at every point; without it at one in sampled, another one for each plot.
+var whole = flag.Bool("whole", false, "crash at every point")
+
+const sampled = 5
 
 // plot is a story with relays in it, to be interrupted at every point.
 type plot struct {
@@ -128,20 +134,26 @@ func rackOf(model string) setting {
 // TestACrashAtAnyWriteOrCommit plays each plot once to count its writes and commits, and then once for each point at
 // which it can be interrupted. After the crash another life begins on the directory as it was at that moment.
 func TestACrashAtAnyWriteOrCommit(t *testing.T) {
-	for _, p := range plots() {
+	for i, p := range plots() {
 		t.Run(p.name, func(t *testing.T) {
 			writes, commits := count(t, p)
 			if (writes == 0) != p.still || commits < 2 {
 				t.Fatalf("%d writes and %d commits: there is nothing to interrupt", writes, commits)
 			}
+			var points []point
 			for n := 1; n <= writes; n++ {
 				for _, ph := range []phase{before, half, inside, afterAck} {
-					interrupt(t, p, point{"write", n, ph})
+					points = append(points, point{"write", n, ph})
 				}
 			}
 			for n := 1; n <= commits; n++ {
 				for _, ph := range []phase{before, inside} {
-					interrupt(t, p, point{"commit", n, ph})
+					points = append(points, point{"commit", n, ph})
+				}
+			}
+			for n, at := range points {
+				if *whole || n%sampled == i%sampled {
+					interrupt(t, p, at)
 				}
 			}
 		})
