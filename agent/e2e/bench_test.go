@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"rackagent/agent/rack"
+	"rackagent/agent/sim"
 	"rackagent/agent/wire"
 )
 
@@ -40,8 +42,14 @@ func BenchmarkCommandToFirstWrite(b *testing.B) {
 // BenchmarkCommandToResult measures what the operator hears: that a cut is accepted, that it has ended, and that a cut of
 // a server is rejected. The end holds the meter's settling time (300 ms by the PDU's model) and the samples after it, so
 // it says little about the agent; the ratio is that of accepted.
-func BenchmarkCommandToResult(b *testing.B) {
-	s := newStage(b)
+func BenchmarkCommandToResult(b *testing.B) { newStage(b).results() }
+
+// BenchmarkSignedCommandToResult is BenchmarkCommandToResult with an Ed25519 signature on each command. The echo carries
+// the signed bytes.
+func BenchmarkSignedCommandToResult(b *testing.B) { newSignedStage(b).results() }
+
+func (s *stage) results() {
+	b := s.b
 	s.start()
 	s.cut()
 	var echo, accepted, end, rejected, sync times
@@ -107,12 +115,54 @@ func (s *stage) rest() {
 
 // BenchmarkIdle64 measures memory and processor time of an agent that polls 64 values a second and publishes them every
 // second. The simulated rack and the broker run in the same process and are in the numbers: they are upper bounds.
-func BenchmarkIdle64(b *testing.B) {
-	s := newStage(b)
+func BenchmarkIdle64(b *testing.B) { newStage(b).idle(benchPeriod) }
+
+// BenchmarkIdle1000 is BenchmarkIdle64 with a thousand values a second: six PDUs of 24 outlets on a bus each, 172 values
+// of each PDU every 1.03 s.
+func BenchmarkIdle1000(b *testing.B) {
+	world, edits := wideRack()
+	newStageOf(b, widePeriod, world, edits...).idle(widePeriod)
+}
+
+// widePDUs and widePeriod, in s, make a thousand values a second.
+const (
+	widePDUs   = 6
+	widePeriod = 1.03
+)
+
+// wideRack is a rack of PDUs of 24 outlets with 180 W on each. Nobody has told the agent what hangs there.
+func wideRack() (world sim.Config, edits []string) {
+	world = sim.Config{Seed: 1, BitRate: benchBits}
+	var buses, feeds, pdus strings.Builder
+	for i := range widePDUs {
+		pdu, bus, serial := fmt.Sprintf("pdu-%d", i), fmt.Sprintf("sim-i2c-%d", i), fmt.Sprintf("SIM-%04d", i)
+		var lines [3]string
+		for l := range lines {
+			lines[l] = fmt.Sprintf("feed-%d-%d", i, l)
+			world.Feeds = append(world.Feeds, sim.Feed{Name: lines[l], Volts: 230, Hertz: 50})
+			fmt.Fprintf(&feeds, "  - {name: %s, lines: [L%d], volts_v: 230, rating_a: 160}\n", lines[l], l+1)
+		}
+		world.Boards = append(world.Boards, sim.AC24(pdu, bus, serial, lines[0], lines[1], lines[2]))
+		for n := 1; n <= 24; n++ {
+			load := &sim.Resistive{Name: fmt.Sprintf("%s-load-%d", pdu, n), W: 180}
+			world.Loads = append(world.Loads, sim.Plug{Load: load, Outlets: []rack.OutletID{{PDU: pdu, N: n}}})
+		}
+		fmt.Fprintf(&buses, "  - {name: bus-%d, adapter: %s}\n", i, bus)
+		fmt.Fprintf(&pdus, "  - {name: %s, model: ac24, bus: bus-%d, serial: %s, banks: {a: %s, b: %s, c: %s}}\n", pdu, i, serial, lines[0], lines[1], lines[2])
+	}
+	_, small, _ := strings.Cut(rackYAML, "buses:\n")
+	return world, []string{small, buses.String() + "feeds:\n" + feeds.String() + "pdus:\n" + pdus.String()}
+}
+
+// idle measures an agent that nobody commands. periodS is the time between two samples of an outlet.
+func (s *stage) idle(periodS float64) {
+	b := s.b
+	debug.FreeOSMemory() // what other benchmarks left
+	bare := resident()
 	s.start()
 	values := s.values()
 	s.operator.Disconnect(0)
-	debug.FreeOSMemory() // what other benchmarks left
+	debug.FreeOSMemory()
 	const window = 250 * time.Millisecond
 	tick := time.NewTicker(window)
 	defer tick.Stop()
@@ -123,7 +173,8 @@ func BenchmarkIdle64(b *testing.B) {
 	took := time.Since(began).Seconds()
 	b.ReportMetric(float64((processor(b)-used).Microseconds())/1000/took, "cpu-ms/s")
 	b.ReportMetric(resident()/(1<<20), "rss-MiB")
-	b.ReportMetric(float64(values)/benchPeriod, "values/s")
+	b.ReportMetric(bare/(1<<20), "rss-before-MiB") // the rack, the broker and two bare clients
+	b.ReportMetric(float64(values)/periodS, "values/s")
 	b.ReportMetric(0, "ns/op") // it would be the window
 }
 

@@ -142,6 +142,8 @@ type rig struct {
 	world *sim.World
 	log   diary
 
+	change func(*agent.World) // what the agent is given, where it is not the ordinary; nil: it is
+
 	agent *agent.Agent // the newest one
 	ready chan struct{}
 	end   context.CancelFunc // nil: no agent runs
@@ -197,6 +199,9 @@ func (r *rig) launch() {
 	}
 	ready := make(chan struct{})
 	w.Ready = func() { close(ready) }
+	if r.change != nil {
+		r.change(&w)
+	}
 	a, err := agent.New(r.conf, w)
 	if err != nil {
 		r.tb.Fatal(err)
