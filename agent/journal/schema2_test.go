@@ -143,12 +143,12 @@ func TestAWaitingCommandThatCannotBeRead(t *testing.T) {
 // TestAWaitingCommandIsNotPruned, however old.
 func TestAWaitingCommandIsNotPruned(t *testing.T) {
 	o := optsAt(memoryDir(t))
-	now := t0
-	o.Now, o.Keep, o.KeepFor = func() time.Time { return now }, 1, time.Second
+	c := &clock{now: t0}
+	o.Now, o.Keep, o.KeepFor = c.Now, 1, time.Second
 	j, _ := open(t, o)
 	defer run(t, j)()
 	mustKeep(t, j, waiting("w1"))
-	now = now.Add(1000 * time.Hour)
+	c.pass(1000 * time.Hour)
 	for n := range 20 {
 		id := fmt.Sprintf("c%d", n)
 		mustKeep(t, j, rejected(id, rack.CodeMinOff), acked(id))
@@ -168,8 +168,8 @@ func signedBy(id, issuer, boot string, seq int64) rack.Record {
 // TestNumbersOutliveTheirCommands: pruning takes the command, not how far its issuer had counted.
 func TestNumbersOutliveTheirCommands(t *testing.T) {
 	o := optsAt(memoryDir(t))
-	now := t0
-	o.Now, o.Keep, o.KeepFor = func() time.Time { return now }, 2, time.Second
+	c := &clock{now: t0}
+	o.Now, o.Keep, o.KeepFor = c.Now, 2, time.Second
 	j, f := open(t, o)
 	if len(f.Seqs) != 0 {
 		t.Errorf("%v", f.Seqs)
@@ -180,7 +180,7 @@ func TestNumbersOutliveTheirCommands(t *testing.T) {
 	mustKeep(t, j, signedBy("b3", "bob", "boot-1", 3), acked("b3"))
 	mustKeep(t, j, signedBy("c5", "carol", "boot-0", 5), acked("c5"))
 	mustKeep(t, j, rejected("x", rack.CodeMinOff), acked("x")) // unsigned: whatever it says of itself
-	now = now.Add(1000 * time.Hour)
+	c.pass(1000 * time.Hour)
 	for n := range 40 {
 		id := fmt.Sprintf("n%d", n)
 		mustKeep(t, j, rejected(id, rack.CodeMinOff), acked(id))
