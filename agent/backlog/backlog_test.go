@@ -78,20 +78,20 @@ func TestThePaceIsKept(t *testing.T) {
 		}
 		s.set(false)
 		pass(40 * time.Second)
-		if n := len(s.order); n > 1 {
+		if n := s.count(); n > 1 {
 			t.Errorf("%d came before the wait was over", n)
 		}
 		pass(2 * time.Second)
-		if n := len(s.order); n == 0 || n > 61 { // the wait is counted from when the connection is seen
+		if n := s.count(); n == 0 || n > 61 { // the wait is counted from when the connection is seen
 			t.Errorf("%d in 2 s", n)
 		}
 		s.mu.Lock()
 		s.busy = true
 		s.mu.Unlock()
 		pass(100 * time.Millisecond)
-		n := len(s.order)
+		n := s.count()
 		pass(time.Minute)
-		if len(s.order) != n {
+		if s.count() != n {
 			t.Error("a command runs, and it goes on")
 		}
 		s.mu.Lock()

@@ -345,6 +345,13 @@ func (s *subscriber) tell(g rack.Gap, delivered func()) error {
 	})
 }
 
+// count is how many batches have come.
+func (s *subscriber) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.order)
+}
+
 func (s *subscriber) take(b Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
