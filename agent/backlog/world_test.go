@@ -268,17 +268,18 @@ func (d *disk) after(powerCut bool) *disk {
 
 // reader collects what arrives, as an independent subscriber does: by epoch and number, and the gaps that were told.
 type subscriber struct {
-	mu      sync.Mutex
-	down    bool
-	since   time.Time
-	busy    bool
-	got     map[string]map[int64]int // times that it arrived
-	wrong   []string
-	gaps    []rack.Gap
-	waiting []func()
-	order   []Batch
-	most    int
-	refuse  error
+	mu         sync.Mutex
+	down       bool
+	since      time.Time
+	busy       bool
+	got        map[string]map[int64]int // times that it arrived
+	wrong      []string
+	gaps       []rack.Gap
+	waiting    []func()
+	delivering bool
+	order      []Batch
+	most       int
+	refuse     error
 }
 
 func newSubscriber() *subscriber {
@@ -297,14 +298,8 @@ func (s *subscriber) isBusy() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.
 func (s *subscriber) set(down bool) {
 	s.mu.Lock()
 	s.down, s.since = down, time.Now()
-	var now []func()
-	if !down {
-		now, s.waiting = s.waiting, nil
-	}
 	s.mu.Unlock()
-	for _, f := range now {
-		f()
-	}
+	s.deliver()
 }
 
 // later has something arrive a moment from now, or when the connection is back.
@@ -316,18 +311,25 @@ func (s *subscriber) later(f func()) error {
 	}
 	s.waiting = append(s.waiting, f)
 	s.most = max(s.most, len(s.waiting))
-	time.AfterFunc(time.Millisecond, func() {
-		s.mu.Lock()
-		var now []func()
-		if !s.down {
-			now, s.waiting = s.waiting, nil
-		}
+	time.AfterFunc(time.Millisecond, s.deliver)
+	return nil
+}
+
+// deliver lets what waits arrive, in the order in which it was sent: one call at a time does it, and takes with it what
+// comes meanwhile.
+func (s *subscriber) deliver() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.delivering && !s.down && len(s.waiting) > 0 {
+		now := s.waiting
+		s.waiting, s.delivering = nil, true
 		s.mu.Unlock()
 		for _, f := range now {
 			f()
 		}
-	})
-	return nil
+		s.mu.Lock()
+		s.delivering = false
+	}
 }
 
 func (s *subscriber) send(b Batch, delivered func()) error {
