@@ -280,7 +280,7 @@ func wireItem(i firmware.Item) wire.Firmware {
 
 func (a *Agent) telemetryOpts() telemetry.Opts {
 	return telemetry.Opts{
-		Epoch: randomWord(4), Period: a.conf.Telemetry.Period(), Readings: a.poller.All, Events: a.out.event,
+		Epoch: randomWord(4), Period: a.conf.Telemetry.Period(), Look: a.conf.Telemetry.Change(), Readings: a.poller.All, Events: a.out.event,
 		Encode: func(ep string, seq int64, ts time.Time, readings []rack.Reading) ([]byte, error) {
 			return wire.Telemetry{Epoch: ep, Seq: uint64(seq), At: ts, Readings: readings}.Encode(), nil
 		},

@@ -142,6 +142,9 @@ func (k *checker) agent() {
 // times judges periods; all bounds are arbitrary but the two that are explained.
 func (k *checker) times() {
 	k.span("telemetry.period_s", k.c.Telemetry.PeriodS, 1, 3600, " s")
+	if c := k.c.Telemetry.ChangeS; c != 0 {
+		k.span("telemetry.change_s", c, 0.2, 60, " s, and not 0, which tells values by the period only")
+	}
 	if b := k.c.Backlog.BudgetMiB; b != 0 && (b < 8 || b > 16_384) {
 		k.errorf("backlog.budget_mib", "0 keeps nothing on disk", "%d is neither 0 nor within 8 to 16384 MiB", b)
 	}

@@ -76,10 +76,14 @@ type HTTP struct {
 // Telemetry says how often readings are published.
 type Telemetry struct {
 	PeriodS float64 `yaml:"period_s"`
+	ChangeS float64 `yaml:"change_s"` // 0: by period only
 }
 
 // Period is PeriodS as a duration.
 func (t Telemetry) Period() time.Duration { return seconds(t.PeriodS) }
+
+// Change is ChangeS as a duration: how often is looked for values that have moved.
+func (t Telemetry) Change() time.Duration { return seconds(t.ChangeS) }
 
 // Backlog bounds what is kept on disk while the broker is away.
 type Backlog struct {

@@ -20,7 +20,7 @@ func Defaults() Preset {
 			Commands:  Commands{Unsigned: false},
 			Local:     Local{Socket: "/run/rackagent.sock", Group: "rackops"},
 			HTTP:      HTTP{Listen: "127.0.0.1:9871"},               // port: arbitrary
-			Telemetry: Telemetry{PeriodS: 5},                        // arbitrary
+			Telemetry: Telemetry{PeriodS: 5, ChangeS: 1},            // domain.md A.3
 			Backlog:   Backlog{BudgetMiB: 256},                      // 9 days of 256 values every 5 s at full rate
 			Poll:      Poll{OutletPeriodS: 1, IdentityPeriodS: 300}, // arbitrary
 			// Makers of switched PDUs stagger by 100 ms, for an inrush of 20 to 40 ms; the rest is margin, arbitrary.

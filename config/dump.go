@@ -28,7 +28,7 @@ func (c *Config) Dump() []byte {
 
 // Hash is the SHA-256 of what Dump prints. It changes with every effective value and with nothing else: not
 // with comments, nor with a default written out. Contents of the files that the configuration names are not
-// part of it. Arming is bound to it, so the section backlog, which came later, counts only where it is not the default.
+// part of it. Arming is bound to it, so what came later, backlog and telemetry.change_s, counts only where it is not the default.
 func (c *Config) Hash() [sha256.Size]byte {
 	text := c.Dump()
 	if d := Defaults().Backlog; c.Backlog == d {
@@ -37,6 +37,9 @@ func (c *Config) Hash() [sha256.Size]byte {
 			Backlog Backlog `yaml:"backlog"`
 		}{d}), "")
 		text = bytes.Replace(text, append([]byte("\n"), b.Bytes()...), []byte("\n"), 1)
+	}
+	if d := Defaults().Telemetry.ChangeS; c.Telemetry.ChangeS == d {
+		text = bytes.Replace(text, []byte("\n  change_s: "+number(d)+"\n"), []byte("\n"), 1)
 	}
 	return sha256.Sum256(text)
 }

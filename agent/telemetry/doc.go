@@ -1,5 +1,5 @@
-// Package telemetry turns the latest readings into one batch per period, numbers the batches, and keeps each of
-// them in memory until the broker has it.
+// Package telemetry turns the latest readings into one batch per period, and what has moved in between into batches of its
+// own, numbers the batches, and keeps each of them in memory until the broker has it.
 //
 // Batches are numbered by seq within an epoch, without a gap: whoever receives them sees by the numbers what is
 // missing, and drops by (epoch, seq) what comes twice. While nothing is acknowledged, batches wait in a ring that

@@ -44,6 +44,8 @@ type Batch struct {
 type Opts struct {
 	Epoch  string // names this count; a fresh random word at each start
 	Period time.Duration
+	// Look is how often is looked for values that have moved, which are then told before the period is over. 0: never.
+	Look time.Duration
 
 	// Readings gives the latest value of every point, judged at the given time.
 	Readings func(now time.Time) []rack.Reading
@@ -83,6 +85,8 @@ type Telemetry struct {
 
 	// Run's own.
 	seq      int64
+	due      time.Time // of the next batch of everything
+	watch    watch
 	ring     ring
 	dropped  loss // by the ring
 	unmade   loss // by the encoder
@@ -117,13 +121,22 @@ func New(o Opts) (*Telemetry, error) {
 	if o.Stored == nil {
 		o.Stored = func(string, int64) {}
 	}
-	return &Telemetry{o: o, ring: ring{limit: o.HoldBytes, hold: o.Hold}, wake: make(chan struct{}, 1), orphans: make(map[int64]time.Time)}, nil
+	return &Telemetry{
+		o: o, ring: ring{limit: o.HoldBytes, hold: o.Hold}, wake: make(chan struct{}, 1), orphans: make(map[int64]time.Time), watch: watch{},
+	}, nil
 }
 
-// Run makes a batch each period until ctx ends. It may run once.
+// Run makes a batch each period, and one of what has moved in between, until ctx ends. It may run once.
 func (t *Telemetry) Run(ctx context.Context) error {
 	tick := time.NewTicker(t.o.Period)
 	defer tick.Stop()
+	t.due = time.Now().Add(t.o.Period)
+	var look <-chan time.Time
+	if t.o.Look > 0 {
+		l := time.NewTicker(t.o.Look)
+		defer l.Stop()
+		look = l.C
+	}
 	due := time.NewTimer(time.Hour)
 	defer due.Stop()
 	for {
@@ -135,6 +148,8 @@ func (t *Telemetry) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			t.turn(time.Now())
+		case <-look:
+			t.look(time.Now())
 		case <-t.wake:
 			t.settle(time.Now())
 		case <-due.C:
@@ -147,8 +162,11 @@ func (t *Telemetry) Run(ctx context.Context) error {
 
 // turn makes the batches of one period.
 func (t *Telemetry) turn(now time.Time) {
+	t.due = now.Add(t.o.Period)
 	t.give(now, t.ring.trim(now))
-	whole := t.make(now, byDevice(t.o.Readings(now)))
+	readings := t.o.Readings(now)
+	whole := t.make(now, byDevice(readings))
+	t.watch.tell(readings)
 	if whole || t.unmade.older(now, t.o.Hold) {
 		t.report(now, t.unmade.end())
 	}
