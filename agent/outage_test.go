@@ -13,7 +13,7 @@ import (
 )
 
 // outageFor is how long the broker is away in virtual time.
-var outageFor = flag.Duration("outage", 2*time.Hour, "length of the outage of TestAnOutageIsBridged, in virtual time")
+var outageFor = flag.Duration("outage", 7*time.Hour+12*time.Minute, "length of the outage of TestAnOutageIsBridged, in virtual time")
 
 // mortal is a disk that takes nothing from a life that is over.
 type mortal struct {
@@ -55,11 +55,24 @@ func (m mortalFile) WriteAt(p []byte, at int64) (int, error) {
 	return m.File.WriteAt(p, at)
 }
 
+// unflushed is a disk whose flushes take no time: nothing crashes on it.
+type unflushed struct{ backlog.Disk }
+
+func (u unflushed) Open(name string) (backlog.File, error) {
+	f, err := u.Disk.Open(name)
+	return unflushedFile{f}, err
+}
+
+type unflushedFile struct{ backlog.File }
+
+func (unflushedFile) Sync() error { return nil }
+
 // collected is what an independent subscriber has: how often each number of each epoch came, and the gaps.
 type collected struct {
 	got  map[string]map[int64]int
 	last map[string]int64
 	gaps []gapSeen
+	seq  uint64 // of the record's last entry that was looked at
 }
 
 type gapSeen struct {
@@ -73,7 +86,22 @@ type gapSeen struct {
 func (r *rig) collect() collected {
 	r.t.Helper()
 	c := collected{got: map[string]map[int64]int{}, last: map[string]int64{}}
-	for _, m := range sim.Of[sim.Message](r.world.Trace().Entries()) {
+	r.collectMore(&c)
+	return c
+}
+
+// collectMore adds what came since.
+func (r *rig) collectMore(c *collected) {
+	r.t.Helper()
+	entries := r.world.Trace().Since(c.seq)
+	if len(entries) == 0 {
+		return
+	}
+	if c.seq != 0 && entries[0].Seq != c.seq+1 {
+		r.t.Fatal("the record is too short for this pace")
+	}
+	c.seq = entries[len(entries)-1].Seq
+	for _, m := range sim.Of[sim.Message](entries) {
 		switch {
 		case m.Out:
 		case m.Topic == topic.Up("tele"), m.Topic == topic.Up("backfill"):
@@ -97,26 +125,36 @@ func (r *rig) collect() collected {
 			c.gaps = append(c.gaps, g)
 		}
 	}
-	return c
 }
 
-// TestAnOutageIsBridged has the broker away for hours: every batch arrives, each once, and nothing is told to be lost.
+// TestAnOutageIsBridged has the broker away for hours, up to 72, with the default budget: every batch arrives, each once,
+// and nothing is told to be lost.
 func TestAnOutageIsBridged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		r.change = func(w *agent.World) { w.BackfillWait = func() time.Duration { return 30 * time.Second } }
+		r := newRig(t, func(c *sim.Config) { c.TraceLimit = 50_000 })
+		r.conf.Poll.OutletPeriodS = 5 // as slow as may be: the outage is about what is stored
+		r.change = func(w *agent.World) {
+			w.BackfillWait = func() time.Duration { return 30 * time.Second }
+			w.BacklogDisk = func(d backlog.Disk) backlog.Disk { return unflushed{d} }
+		}
 		r.start()
 		time.Sleep(time.Minute)
+		c := r.collect()
 		r.world.Broker().Stop()
-		time.Sleep(*outageFor)
+		for left := *outageFor; left > 0; left -= time.Minute {
+			time.Sleep(min(left, time.Minute))
+			r.collectMore(&c)
+		}
 		if s := r.agent.Status().Backlog; s.State != "ok" || s.Blocks == 0 || s.AgeS == nil {
 			t.Errorf("%+v", s)
 		}
 		if err := r.world.Broker().Start(""); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Minute + *outageFor/20)
-		c := r.collect()
+		for range 2 + *outageFor/20/time.Minute {
+			time.Sleep(time.Minute)
+			r.collectMore(&c)
+		}
 		for epoch, got := range c.got {
 			if c.last[epoch] < int64(*outageFor/(5*time.Second)) {
 				t.Errorf("epoch %s ends at %d", epoch, c.last[epoch])

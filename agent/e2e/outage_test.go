@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"rackagent/agent"
 )
 
 // operator sends commands as a controller does: each again and again, under its id, until its end is heard. He keeps
@@ -175,6 +177,69 @@ func TestABrokerThatStandsStill(t *testing.T) {
 	eventually(t, 10*time.Second, "the readings of the time in between", func() bool { return w.whole() > 16 })
 	eventually(t, 20*time.Second, "what is retained to say online", func() bool { return m.retained(topic.Up("state"), `"state":"online"`) })
 	r.judge(t, 2)
+}
+
+// TestAnAgentKilledInTheFirstMinuteOfAnOutage: the broker dies, half a minute later the agent's process is killed. What it
+// had made up to 5 s before that arrives once the next life has a broker, and where it ends is told.
+func TestAnAgentKilledInTheFirstMinuteOfAnOutage(t *testing.T) {
+	t.Parallel()
+	m := newMosquitto(t)
+	w := m.watch()
+	r := theRack(t, m)
+	r.change = func(w *agent.World) { w.BackfillWait = func() time.Duration { return 0 } }
+	p := r.spawn(t, w, "")
+	eventually(t, 10*time.Second, "readings", func() bool { return len(w.on(topic.Up("tele"))) > 2 })
+	m.kill()
+	pass(27 * time.Second)
+	p.kill()
+	killed := time.Now()
+	m.start()
+	m.hears(w)
+	r.join(t, w)
+	var gap struct {
+		Epoch string `json:"ep"`
+		From  int    `json:"from"`
+		To    *int   `json:"to"`
+		Why   string `json:"why"`
+	}
+	eventually(t, 20*time.Second, "the gap to be told", func() bool {
+		told := w.on(topic.Up("gap"))
+		return len(told) > 0 && json.Unmarshal([]byte(told[0].payload), &gap) == nil
+	})
+	if gap.Why != "crash" || gap.To != nil {
+		t.Errorf("gap %+v", gap)
+	}
+	came := w.batches(gap.Epoch)
+	for n := 1; n < gap.From; n++ {
+		if came[n].IsZero() {
+			t.Errorf("%d of %d has not come", n, gap.From-1)
+		}
+	}
+	if len(came) != gap.From-1 {
+		t.Errorf("%d batches, and what is lost begins with %d", len(came), gap.From)
+	}
+	// Of a batch a second, what was made in the last 5 s may be lost; a tenth is for the clocks of two processes.
+	if lost := killed.Sub(came[gap.From-1]); lost > 6*time.Second+100*time.Millisecond {
+		t.Errorf("the last batch is %s older than the kill", lost)
+	} else {
+		t.Logf("the last batch is %s older than the kill, of %d", lost.Round(time.Millisecond), len(came))
+	}
+}
+
+// batches are the numbers of an epoch that came, live or later, and when they were made.
+func (w *witness) batches(epoch string) map[int]time.Time {
+	came := map[int]time.Time{}
+	for _, m := range w.all() {
+		var b struct {
+			Epoch string `json:"ep"`
+			Seq   int    `json:"seq"`
+			At    int64  `json:"ts"`
+		}
+		if (m.topic == w.of.Up("tele") || m.topic == w.of.Up("backfill")) && json.Unmarshal([]byte(m.payload), &b) == nil && b.Epoch == epoch {
+			came[b.Seq] = time.UnixMilli(b.At)
+		}
+	}
+	return came
 }
 
 // whole is the number of batches up to which none is missing.
