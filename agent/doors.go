@@ -43,12 +43,6 @@ func (a *Agent) listen(edges *layer, group *errgroup.Group) error {
 // counter is the desk as the local socket sees it.
 type counter struct{ a *Agent }
 
-// Do puts a command before the desk and waits for its terminal state.
-func (c counter) Do(ctx context.Context, r local.Request) (last [][]byte, err error) {
-	err = c.Follow(ctx, r, func(state [][]byte) error { last = state; return nil })
-	return last, err
-}
-
 // Follow puts a command before the desk and tells its states up to the terminal one. Of a cmd.get that succeeds the last
 // is the recorded state of the command that it asks about.
 func (c counter) Follow(ctx context.Context, r local.Request, tell func(state [][]byte) error) error {

@@ -166,5 +166,5 @@ func (b body) encode() ([]byte, rack.Hash) {
 	}
 	line := bytes.TrimSuffix(buf.Bytes(), []byte("}\n"))
 	h := rack.Hash(sha256.Sum256(line))
-	return fmt.Appendf(line, "%s%x%s\n", hashMember, h, hashEnd), h
+	return fmt.Appendf(line, "%s%s%s\n", hashMember, h, hashEnd), h
 }

@@ -21,7 +21,7 @@ type Anchor struct {
 }
 
 // String reads "4711:9f86d0..." and is what ParseAnchor takes.
-func (a Anchor) String() string { return fmt.Sprintf("%d:%x", a.Seq, a.Hash) }
+func (a Anchor) String() string { return fmt.Sprintf("%d:%s", a.Seq, a.Hash) }
 
 // ErrAnchor refuses a text that is no anchor.
 var ErrAnchor = errors.New("audit: not an anchor: want SEQ:HASH, a number from 1 and 64 hexadecimal digits")

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -56,21 +55,15 @@ func (d *Desk) wait(now time.Time, cmd rack.Command, ack func()) {
 
 func (d *Desk) waitingWord(at time.Time, cmd *rack.Command, until time.Time) rack.Outcome {
 	return rack.Outcome{
-		Command: cmd.ID, State: rack.StateWaiting, N: 1, Code: rack.CodeApprovalRequired, At: at, Until: until, Sha256: hashText(cmd.Hash),
+		Command: cmd.ID, State: rack.StateWaiting, N: 1, Code: rack.CodeApprovalRequired, At: at, Until: until, Sha256: cmd.Hash.String(),
 		Text: fmt.Sprintf("%s %s of %s waits for the approval of another person", cmd.Op, cmd.Target, cmd.Issuer),
 	}
 }
 
-func hashText(h rack.Hash) string { return hex.EncodeToString(h[:]) }
-
 // waits tells that a command waits: its record is on disk.
 func (d *Desk) waits(p *pending) {
 	d.seconds[p.cmd.ID] = p.second
-	d.o.Publisher.Publish(p.second.word, false, nil)
-	if p.repeated {
-		d.o.Publisher.Publish(p.second.word, true, nil)
-	}
-	p.release()
+	d.announce(p, p.second.word)
 }
 
 // approve judges a second person's word, and plans anew what it is about: the rack has moved on since it was asked for.
@@ -120,14 +113,14 @@ func (d *Desk) approvable(now time.Time, cmd *rack.Command) (*second, *rack.Refu
 		return nil, refuse(rack.CodeApprovalRequired, "an approval without a signature is nobody's")
 	case cmd.Issuer == s.cmd.Issuer:
 		return nil, refuse(rack.CodeApprovalRequired, "%s is of %s: nobody approves a command of their own", id, cmd.Issuer)
-	case cmd.Args.Sha256 != hashText(s.cmd.Hash):
+	case cmd.Args.Sha256 != s.cmd.Hash.String():
 		return nil, refuse(rack.CodePrecondition, "%s has another content than the one that is approved", id)
 	case !s.until.After(now):
 		return nil, refuse(rack.CodePrecondition, "%s has lapsed", id)
 	case s.closing:
 		return nil, refuse(rack.CodePrecondition, "what becomes of %s is being recorded", id)
 	case d.o.Observing():
-		return nil, refuse(rack.CodeObserving, "the journal was lost and nobody has accepted that: nothing is moved")
+		return nil, observing()
 	}
 	return s, d.ring.covers(d.o.Layout, cmd, s.cmd.Target)
 }

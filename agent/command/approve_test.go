@@ -17,7 +17,7 @@ func (r *rig) asks(id string, seq int64) string {
 	p := r.signed(id, "alice-1", seq, forced)
 	r.Offer(r.message(id, p))
 	r.settle()
-	return hashText(rack.HashOf([]byte(p)))
+	return rack.HashOf([]byte(p)).String()
 }
 
 // approval are the members that approve a command.
@@ -190,7 +190,7 @@ func TestTheJournalRefusesAnApproval(t *testing.T) {
 	p := r.signed("c1", "alice-1", 1, `"op":"outlet.cycle",`+forced) // may add power: no reserve is for it
 	r.Offer(r.message("c1", p))
 	r.settle()
-	hash := hashText(rack.HashOf([]byte(p)))
+	hash := rack.HashOf([]byte(p)).String()
 	r.book.full = true
 	a := r.signed("a1", "carol-1", 1, approval("c1", hash))
 	r.Offer(r.message("a1", a))
@@ -227,7 +227,7 @@ func TestAStartEndsWhatWaits(t *testing.T) {
 		if written > 0 {
 			r.book.commit(1)
 			r.settle()
-			r.sendSigned("a1", "carol-1", 1, approval("c1", hashText(rack.HashOf([]byte(p)))))
+			r.sendSigned("a1", "carol-1", 1, approval("c1", rack.HashOf([]byte(p)).String()))
 		}
 		r.book.crash(max(0, written-1))
 		r.broker.sent, r.runner.started = nil, nil

@@ -58,7 +58,7 @@ func (d *Desk) secondOf(cmd, parent *rack.Command, peer Key) *rack.Refusal {
 	}
 	role := d.ring.roles[second.Role]
 	switch early := parent.Issued.Sub(second.Issued); {
-	case second.Op != rack.OpApprove || second.Args.ID != parent.ID || second.Args.Sha256 != hashText(parent.Hash):
+	case second.Op != rack.OpApprove || second.Args.ID != parent.ID || second.Args.Sha256 != parent.Hash.String():
 		return refuse(rack.CodeApprovalRequired, "the approval is of another command")
 	case second.Issuer == parent.Issuer:
 		return refuse(rack.CodeApprovalRequired, "%s approved a command of their own", second.Issuer)

@@ -22,7 +22,7 @@ func comma(members string) string {
 	return "," + members
 }
 
-func hashOf(text string) string { return hashText(rack.HashOf([]byte(text))) }
+func hashOf(text string) string { return rack.HashOf([]byte(text)).String() }
 
 // passOn is the controller's command that carries both papers.
 func (r *rig) passOn(id, kid, command, approval, members string) string {
@@ -70,7 +70,7 @@ func TestAnAgentPassesOnACommand(t *testing.T) {
 	r.expect(t, "p1", "accepted 1")
 	c := r.book.entries["p1"].Command
 	if c.Issuer != "ams1/ctl" || c.Role != "operator" || c.Approval == nil || c.Approval.By != "carol" || c.Approval.Command != "a1" ||
-		hashText(c.Approval.Sha256) != hashOf(command) || c.Parent == nil || c.Parent.Command != command {
+		c.Approval.Sha256.String() != hashOf(command) || c.Parent == nil || c.Parent.Command != command {
 		t.Errorf("%+v %+v", c, c.Approval)
 	}
 	if c.ApprovedByAnother() { // carol approved alice's text, which is not this one: no guard takes the one for the other

@@ -56,7 +56,7 @@ func (d *Desk) admit(now time.Time, cmd rack.Command, ack func()) {
 	}
 	switch {
 	case d.o.Observing():
-		d.turnAway(now, cmd, ack, refuse(rack.CodeObserving, "the journal was lost and nobody has accepted that: nothing is moved"))
+		d.turnAway(now, cmd, ack, observing())
 	case d.crowded(cmd.Op):
 		d.turnAway(now, cmd, ack, refuse(rack.CodeBusy, "%d commands are unfinished", len(d.open)))
 	case d.needsSecond(&cmd):

@@ -165,11 +165,7 @@ func (d *Desk) finish(p *pending) {
 func (d *Desk) begin(now time.Time, p *pending) {
 	o := rack.Outcome{Command: p.cmd.ID, State: rack.StateAccepted, N: p.cmd.AcceptedN(), At: now}
 	d.open[p.cmd.ID] = &unfinished{cmd: p.cmd, last: o, spoke: now, since: now}
-	d.o.Publisher.Publish(o, false, nil)
-	if p.repeated {
-		d.o.Publisher.Publish(o, true, nil)
-	}
-	p.release()
+	d.announce(p, o)
 	if p.plan == nil {
 		d.identify(p.cmd)
 		return
@@ -178,6 +174,15 @@ func (d *Desk) begin(now time.Time, p *pending) {
 	if p.cancel {
 		d.o.Runner.Cancel(p.cmd.ID)
 	}
+}
+
+// announce publishes the first state of a command, again for one that repeated it, and has it acknowledged.
+func (d *Desk) announce(p *pending, o rack.Outcome) {
+	d.o.Publisher.Publish(o, false, nil)
+	if p.repeated {
+		d.o.Publisher.Publish(o, true, nil)
+	}
+	p.release()
 }
 
 func (p *pending) release() {

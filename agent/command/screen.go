@@ -180,3 +180,8 @@ func (d *Desk) lifeOf(cmd *rack.Command) time.Duration {
 func refuse(code rack.Code, format string, args ...any) *rack.Refusal {
 	return &rack.Refusal{Code: code, Text: fmt.Sprintf(format, args...)}
 }
+
+// observing is why nothing is moved once a journal was lost.
+func observing() *rack.Refusal {
+	return refuse(rack.CodeObserving, "the journal was lost and nobody has accepted that: nothing is moved")
+}

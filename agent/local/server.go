@@ -31,12 +31,10 @@ const (
 
 // Desk is where commands are decided about.
 type Desk interface {
-	// Do puts a command through every check of the desk and answers with its terminal state, in its parts, in the
-	// form of up/cmd/ID. If the request is about another command and succeeded, the answer is the state of
-	// that one. An error means that there is no state, in words that may be shown to the peer.
-	Do(ctx context.Context, r Request) (states [][]byte, err error)
-	// Follow is Do for a command that takes its time: it tells each state in its parts as it comes, the terminal one last.
-	// A context that ends, or an error of tell, ends the following and not the command.
+	// Follow puts a command through every check of the desk and tells each state in its parts, in the form of up/cmd/ID,
+	// as it comes, the terminal one last. If the request is about another command and succeeded, the last is the state of
+	// that one. An error means that there is no further state, in words that may be shown to the peer. A context that ends,
+	// or an error of tell, ends the following and not the command.
 	Follow(ctx context.Context, r Request, tell func(state [][]byte) error) error
 }
 
@@ -148,18 +146,23 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) get(w http.ResponseWriter, r *http.Request) {
-	id := r.PathValue("id")
-	if !rack.ValidCommandID(id) {
-		refuse(w, http.StatusBadRequest, "id: want 1 to 36 letters, digits, _ and -")
-		return
+	if id, ok := commandID(w, r); ok {
+		s.do(w, r, rack.OpGet, rack.Args{ID: id})
 	}
-	s.do(w, r, rack.OpGet, rack.Args{ID: id})
+}
+
+// commandID is the one in the path, or a refusal is written.
+func commandID(w http.ResponseWriter, r *http.Request) (id string, ok bool) {
+	id = r.PathValue("id")
+	if ok = rack.ValidCommandID(id); !ok {
+		refuse(w, http.StatusBadRequest, "id: want 1 to 36 letters, digits, _ and -")
+	}
+	return id, ok
 }
 
 func (s *Server) story(w http.ResponseWriter, r *http.Request) {
-	id := r.PathValue("id")
-	if !rack.ValidCommandID(id) {
-		refuse(w, http.StatusBadRequest, "id: want 1 to 36 letters, digits, _ and -")
+	id, ok := commandID(w, r)
+	if !ok {
 		return
 	}
 	body, err := s.o.Story(r.Context(), id)
@@ -274,7 +277,7 @@ func readReason(body io.Reader) (string, error) {
 	return reason, nil
 }
 
-// do gives a command to the desk and the desk's answer to the peer. 200 says that the desk has answered; what it
+// do gives a command to the desk and its last state to the peer. 200 says that the desk has answered; what it
 // answered, a rejection among others, is in the state.
 func (s *Server) do(w http.ResponseWriter, r *http.Request, op rack.Op, args rack.Args) {
 	req, err := s.request(peerOf(r.Context()), op, args)
@@ -282,13 +285,14 @@ func (s *Server) do(w http.ResponseWriter, r *http.Request, op rack.Op, args rac
 		refuse(w, http.StatusInternalServerError, err.Error())
 		return
 	}
-	states, err := s.o.Desk.Do(r.Context(), req)
+	var last [][]byte
+	err = s.o.Desk.Follow(r.Context(), req, func(state [][]byte) error { last = state; return nil })
 	s.o.Log.Info("command on the local socket", "op", op, "id", req.ID, "issuer", req.Issuer, "error", err)
 	if err != nil {
 		refuse(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	answer(w, states)
+	answer(w, last)
 }
 
 // answer writes each value on a line of its own. One is the rule; a state too long for one message has more.

@@ -40,7 +40,10 @@ type Hash [sha256.Size]byte
 func HashOf(payload []byte) Hash { return sha256.Sum256(payload) }
 
 // MarshalText writes lower-case hexadecimal.
-func (h Hash) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(h[:])), nil }
+func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// String is the hash in hexadecimal, as sha256sum prints it.
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
 // UnmarshalText is the reverse of MarshalText.
 func (h *Hash) UnmarshalText(b []byte) error {

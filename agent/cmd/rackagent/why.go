@@ -104,7 +104,7 @@ func printStory(a *app, s agent.Story) {
 		}
 		row("told", "%s", told)
 	}
-	row("sha256", "%x", c.Hash[:])
+	row("sha256", "%s", c.Hash)
 }
 
 func moment(t time.Time) string { return t.Local().Format(time.DateTime) }

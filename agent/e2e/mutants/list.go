@@ -81,7 +81,7 @@ func mutants() []mutant {
 		},
 		{
 			"the desk does not compare what is approved", "agent/command/approve.go",
-			"	case cmd.Args.Sha256 != hashText(s.cmd.Hash):\n", "	case false:\n",
+			"	case cmd.Args.Sha256 != s.cmd.Hash.String():\n", "	case false:\n",
 			[]string{desk},
 		},
 		{
