@@ -149,9 +149,8 @@ func (r Role) reaches(l *rack.Layout, t rack.Target) bool {
 	if len(r.Targets) == 0 || slices.Contains(r.Targets, rack.Target{Kind: rack.TargetRack}) || slices.Contains(r.Targets, t) {
 		return true
 	}
-	within := func(n rack.Node) bool {
-		return slices.ContainsFunc(r.Targets, func(allowed rack.Target) bool { return stands(l, allowed, n.Name) })
-	}
+	covered := r.nodes(l)
+	within := func(n rack.Node) bool { return covered[n.Name] }
 	switch {
 	case t.Kind == rack.TargetRack: // outlets without a node are of the rack too
 		return false
@@ -166,13 +165,19 @@ func (r Role) reaches(l *rack.Layout, t rack.Target) bool {
 	}
 }
 
-// stands tells whether a target stands for a node, alone or among others.
-func stands(l *rack.Layout, t rack.Target, node string) bool {
-	if !t.Several() {
-		return t == rack.NodeTarget(node)
+// nodes are the names of those that the role's targets stand for, alone or among others.
+func (r Role) nodes(l *rack.Layout) map[string]bool {
+	names := map[string]bool{}
+	for _, t := range r.Targets {
+		if t.Kind == rack.TargetNode {
+			names[t.Name] = true
+		}
+		members, _ := l.Members(t) // none where t is a node or an outlet
+		for _, n := range members {
+			names[n.Name] = true
+		}
 	}
-	nodes, _ := l.Members(t)
-	return slices.ContainsFunc(nodes, func(n rack.Node) bool { return n.Name == node })
+	return names
 }
 
 // touchesFirm tells whether a command on a target may do something to a firm node. A group that holds others too leaves
