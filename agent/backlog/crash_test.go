@@ -3,12 +3,15 @@ package backlog
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
+
+	"rackagent/agent/rack"
 )
 
 // whole has every operation and every hour tried, not each tenth.
@@ -146,7 +149,11 @@ func TestACrashAtEveryWrite(t *testing.T) {
 							y.disk = y.disk.after(cut)
 						}
 						y.drain("c")
-						if bad := y.judge(); bad != nil {
+						bad := y.judge()
+						if slices.ContainsFunc(y.s.gaps, func(g rack.Gap) bool { return g.Why == rack.GapDamaged }) {
+							bad = append(bad, "a crash passes for damage")
+						}
+						if bad != nil {
 							t.Errorf("%s at operation %d of %d, power cut %t, again %d: %s", f, n, count, cut, again, bad[:min(3, len(bad))])
 						}
 					})
@@ -158,6 +165,33 @@ func TestACrashAtEveryWrite(t *testing.T) {
 		}
 	}
 	t.Logf("%d operations, %d trials", count, trials)
+}
+
+// TestAFileIsUsedAgain: what was in it has arrived, and the agent dies before the state would have been saved. Nothing is
+// missed in the next life.
+func TestAFileIsUsedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		y := newStory(t, newDisk())
+		l, stop := running(t, y.opts("a"))
+		y.s.set(true)
+		synctest.Wait()
+		y.outage(l, "a", 60, 0)
+		y.s.set(false)
+		pass(persistEvery / 3)
+		y.s.set(true)
+		y.outage(l, "a", 40, 0)
+		next := y.disk.after(false)
+		y.disk.dead = true
+		stop()
+		y.disk = next
+		y.drain("b")
+		if len(y.s.gaps) != 1 || y.s.gaps[0].Why != rack.GapCrash {
+			t.Errorf("%+v", y.s.gaps)
+		}
+		if bad := y.judge(); bad != nil {
+			t.Error(bad)
+		}
+	})
 }
 
 // TestAFaultAtEveryWrite has an operation fail and the agent live on: nothing that was stored is lost, and what was not is
@@ -211,6 +245,79 @@ func (y *story) told(epoch string, seq int64) bool {
 		}
 	}
 	return false
+}
+
+// TestEveryRecordMayRot changes a byte of each record and of each header between two lives, of one at a time: what cannot
+// be read any more is told, and nothing else is lost.
+func TestEveryRecordMayRot(t *testing.T) {
+	for _, ended := range []bool{true, false} {
+		var filled *disk
+		var made int64
+		synctest.Test(t, func(t *testing.T) {
+			y := newStory(t, newDisk())
+			l, stop := running(t, y.opts("a"))
+			y.s.set(true)
+			y.outage(l, "a", 40, 3*time.Second)
+			if !ended {
+				y.disk.dead = true
+			}
+			stop()
+			filled, made = y.disk.after(false), y.made["a"]
+		})
+		tried := 0
+		for _, spot := range filled.spots() {
+			tried++
+			synctest.Test(t, func(t *testing.T) {
+				y := newStory(t, filled.after(false))
+				y.made["a"] = made
+				y.disk.files[spot.name].now[spot.at] ^= 0x40
+				y.drain("b")
+				for _, n := range y.s.missing("a", made) {
+					if !y.told("a", n) {
+						t.Errorf("ended %v, byte %d of %s: %d is missing, and nobody was told: %+v", ended, spot.at, spot.name, n, y.s.gaps)
+					}
+				}
+				if n := len(y.s.missing("a", made)); n > spot.most {
+					t.Errorf("ended %v, byte %d of %s: %d are missing", ended, spot.at, spot.name, n)
+				}
+				if y.s.wrong != nil {
+					t.Error(y.s.wrong)
+				}
+			})
+		}
+		if tried < 20 {
+			t.Errorf("%d bytes changed", tried)
+		}
+	}
+}
+
+// spot is a byte of a file, and how many batches its change may cost.
+type spot struct {
+	name string
+	at   int64
+	most int
+}
+
+// spots are one byte of each header and two of each record of the segments in use.
+func (d *disk) spots() (out []spot) {
+	for name, i := range d.files {
+		h, ok := readHeader(i.now)
+		if !isSegment(name) || !ok {
+			continue
+		}
+		of, at := 0, int64(firstAt)
+		for {
+			r, ok := readRecord(i.now, at, h.serial)
+			if !ok {
+				break
+			}
+			of += r.count
+			out = append(out, spot{name, at + 20, r.count}, spot{name, r.end - 1, r.count})
+			at = r.end
+		}
+		out = append(out, spot{name, 20, of})
+	}
+	return out
 }
 
 // TestBitRot changes bytes of what is stored between two lives. Nothing is lost without being told, nothing arrives

@@ -143,6 +143,7 @@ type Log struct {
 	failed time.Time // zero: the disk works
 	stored int64     // last number of this epoch on the disk
 	seen   int64     // last number of the epoch before that was found there
+	holes  []record  // gaps between segments that were found there, not yet told
 	done   map[string]seqs
 	reader reader
 	state  saved

@@ -122,7 +122,8 @@ func (l *Log) needed(found []*segment) []*segment {
 // scan reads the segments that are left, in order.
 func (l *Log) scan(segs []*segment) error {
 	var freed [][2]uint64
-	var firsts []record // first record of each
+	var firsts []record             // first record of each
+	torn := make([]bool, len(segs)) // records at its end cannot be read
 	for i, s := range segs {
 		p, err := l.contents(s, i == len(segs)-1)
 		if err != nil {
@@ -145,6 +146,7 @@ func (l *Log) scan(segs []*segment) error {
 			}
 		}
 		s.end, s.closed = p.end, p.closed
+		torn[i] = slices.Contains(p.holes, len(p.records))
 	}
 	for i, s := range segs {
 		isFree := func(f [2]uint64) bool { return f[0] <= s.from && s.to <= f[1] }
@@ -152,16 +154,65 @@ func (l *Log) scan(segs []*segment) error {
 		case slices.ContainsFunc(freed, isFree):
 			l.free = append(l.free, s.name)
 			continue
-		case !s.closed && i < len(segs)-1: // the end of it cannot be read
-			s.closed, s.last = true, 0
-			if next := firsts[i+1]; next.kind == kindBatches && next.epoch == s.epoch {
-				s.last = next.first - 1
-			}
+		case i < len(segs)-1 && (!s.closed || torn[i]): // the end of it cannot be read
+			s.endsBefore(firsts[i+1])
 		}
+		l.missing(freed, firsts[i], s)
 		l.segs = append(l.segs, s)
 	}
 	l.place()
 	return l.goOn()
+}
+
+// endsBefore notes how far a segment went whose end cannot be read: to the first record of the next one. Its end is
+// behind its last record, so that it is not left before the gap there is told.
+func (s *segment) endsBefore(next record) {
+	s.closed, s.last = true, 0
+	s.end++
+	if next.kind != kindBatches {
+		return
+	}
+	if s.epoch == "" { // nothing of it can be read
+		s.epoch = next.epoch
+	}
+	if next.epoch == s.epoch {
+		s.last = next.first - 1
+	}
+}
+
+// missing notes what stood in front of a segment and is not there: a file that does not say any more which segment it
+// was. In front of the first one the state knows: it is saved before a file is used again.
+func (l *Log) missing(freed [][2]uint64, first record, s *segment) {
+	before := &segment{header: header{to: l.state.Place - 1}}
+	switch {
+	case len(l.segs) > 0:
+		before = l.segs[len(l.segs)-1]
+	case l.state.Place == 0: // no state
+		return
+	}
+	from := before.to + 1
+	for _, f := range freed {
+		if f[0] <= from && from <= f[1] {
+			from = f[1] + 1
+		}
+	}
+	if from >= s.from {
+		return
+	}
+	upTo := int64(0)
+	if first.kind == kindBatches {
+		upTo = first.first - 1
+	}
+	g := rack.Gap{Epoch: before.epoch, From: before.last + 1, Why: rack.GapDamaged}
+	if first.epoch == g.Epoch {
+		g.To = upTo
+	}
+	if g.Epoch != "" {
+		l.holes = append(l.holes, gapRecord(g, from, s.from-1))
+	}
+	if first.epoch != g.Epoch {
+		l.holes = append(l.holes, gapRecord(rack.Gap{Epoch: first.epoch, From: 1, To: upTo, Why: rack.GapDamaged}, from, s.from-1))
+	}
 }
 
 // contents reads a whole segment as it is on the disk. Of the last one, what a crash of the agent has left in the memory
@@ -216,6 +267,15 @@ func (l *Log) goOn() error {
 // beginEpoch notes that this life has begun, and what the one before has left undone.
 func (l *Log) beginEpoch(now time.Time) error {
 	before := l.state.stateJSON
+	for _, hole := range l.holes {
+		if err := l.write(now, []record{hole}); err != nil {
+			return err
+		}
+		if g, _, err := hole.gap(); err == nil {
+			l.lost(now, g)
+		}
+	}
+	l.holes = nil
 	if before.Epoch == l.o.Epoch { // opened again after a fault
 		return nil
 	}
@@ -231,8 +291,13 @@ func (l *Log) beginEpoch(now time.Time) error {
 
 // endOf is what is missing at the end of the epoch before.
 func (l *Log) endOf(before stateJSON) (gaps []rack.Gap) {
-	n := len(l.segs)
-	if n > 0 && l.segs[n-1].epoch == before.Epoch && l.seen < before.Stored {
+	// Where nothing of the last segment can be read, it was this epoch's: a segment is there with its first record. And
+	// where there is none, the only one does not say any more that it is one.
+	gone := before.Ended && before.Serial != 0
+	if n := len(l.segs); n > 0 {
+		gone = l.segs[n-1].epoch == before.Epoch || l.segs[n-1].epoch == ""
+	}
+	if gone && l.seen < before.Stored {
 		gaps = append(gaps, rack.Gap{From: l.seen + 1, To: before.Stored, Why: rack.GapDamaged})
 	}
 	if before.Epoch != "" && !before.Ended {

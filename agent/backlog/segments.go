@@ -148,6 +148,11 @@ func (l *Log) room(now time.Time) (string, error) {
 // spare takes a file that is not in use, or makes one.
 func (l *Log) spare(now time.Time) (string, error) {
 	if n := len(l.free); n > 0 {
+		if l.state.dirty { // a file that was left is missed as long as the state says that the reader is in it
+			if err := l.save(now, false); err != nil {
+				return "", err
+			}
+		}
 		name := l.free[n-1]
 		l.free = l.free[:n-1]
 		return name, nil

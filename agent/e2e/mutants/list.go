@@ -444,5 +444,20 @@ func mutants() []mutant {
 			"	case !sound(k.Public):\n", "	case false && !sound(k.Public):\n",
 			[]string{"agent/wire"},
 		},
+		{
+			"the end of a segment that cannot be read is passed over", "agent/backlog/open.go",
+			"	s.end++\n", "",
+			[]string{"agent/backlog"},
+		},
+		{
+			"a file of the backlog is used again while the state says that it is read", "agent/backlog/segments.go",
+			"		if l.state.dirty { // a file", "		if false { // a file",
+			[]string{"agent/backlog"},
+		},
+		{
+			"what moves is told by the period only", "agent/telemetry/telemetry.go",
+			"			t.look(time.Now())\n", "",
+			[]string{"agent/telemetry"},
+		},
 	}
 }
