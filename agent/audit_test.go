@@ -212,7 +212,7 @@ func TestACrashAtAnyOperationOfTheAuditLog(t *testing.T) {
 		t.Fatalf("%d operations: there is nothing to interrupt", audits)
 	}
 	for n := 1; n <= audits; n++ { // before it is after the one before, and of a write a half is there
-		if !*whole && n%sampled != 0 {
+		if n%*every != 0 {
 			continue
 		}
 		interruptThen(t, p, point{"audit", n, half}, func(r *rig) {

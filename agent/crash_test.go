@@ -11,10 +11,8 @@ import (
 	"rackagent/agent/rack"
 )
 
-// whole has the crash tests interrupt at every point; without it at one in sampled, another one for each plot.
-var whole = flag.Bool("whole", false, "crash at every point")
-
-const sampled = 5
+// every has the crash tests interrupt at one point in so many, another one for each plot; 1 is all.
+var every = flag.Int("every", 5, "crash at one point in so many")
 
 // plot is a story with relays in it, to be interrupted at every point.
 type plot struct {
@@ -136,6 +134,7 @@ func rackOf(model string) setting {
 func TestACrashAtAnyWriteOrCommit(t *testing.T) {
 	for i, p := range plots() {
 		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
 			writes, commits := count(t, p)
 			if (writes == 0) != p.still || commits < 2 {
 				t.Fatalf("%d writes and %d commits: there is nothing to interrupt", writes, commits)
@@ -152,7 +151,7 @@ func TestACrashAtAnyWriteOrCommit(t *testing.T) {
 				}
 			}
 			for n, at := range points {
-				if *whole || n%sampled == i%sampled {
+				if n%*every == i%*every {
 					interrupt(t, p, at)
 				}
 			}

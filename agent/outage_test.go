@@ -130,6 +130,7 @@ func (r *rig) collectMore(c *collected) {
 // TestAnOutageIsBridged has the broker away for hours, up to 72, with the default budget: every batch arrives, each once,
 // and nothing is told to be lost.
 func TestAnOutageIsBridged(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(c *sim.Config) { c.TraceLimit = 50_000 })
 		r.conf.Poll.OutletPeriodS = 5 // as slow as may be: the outage is about what is stored

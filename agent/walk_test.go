@@ -24,6 +24,7 @@ func TestWalk(t *testing.T) {
 	for i := range *walks {
 		seed := *walkSeed + uint64(i)
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			racks := settings()
 			in := racks[i%(len(racks)+2)%len(racks)] // the ordinary rack and the large one twice as often
 			synctest.Test(t, func(t *testing.T) {
