@@ -21,7 +21,7 @@ const (
 	whyBadIndex = "bad_index" // the position is out of bounds; the value is not shown
 )
 
-// Telemetry is the payload of up/tele: the latest value of each point.
+// Telemetry is the payload of up/tele: the latest value of each point, or of those whose arrays have news.
 //
 // A value is shown if its quality is ok or suspect; anything else is null. What x names is not ok, or not of the
 // batch's time: q is the quality, age_ms how old the value (or the last good one) is, absent if there never was one,

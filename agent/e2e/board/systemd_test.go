@@ -138,15 +138,15 @@ func inSandbox(t *testing.T, g *guest) {
 }
 
 // restarts freezes the agent and kills it. systemd's watchdog has 20 s, and 5 s for the end that a frozen process
-// does not see.
+// does not see. The rest of each limit is for the start, which takes 10 to 20 s of an emulated processor.
 func restarts(t *testing.T, g *guest) {
 	for i, c := range []struct {
 		signal string
 		limit  time.Duration
 		words  string
 	}{
-		{"STOP", 50 * time.Second, "Watchdog timeout"},
-		{"KILL", 20 * time.Second, "status=9/KILL"},
+		{"STOP", 110 * time.Second, "Watchdog timeout"},
+		{"KILL", 80 * time.Second, "status=9/KILL"},
 	} {
 		births, wills, pid := g.births(), g.wills(), g.show("MainPID")
 		began := time.Now()
