@@ -133,6 +133,8 @@ func (t *trail) record(r rack.Record) {
 	entry.At, entry.Command = r.At, r.ID
 	if o := r.Outcome; o != nil {
 		entry.State, entry.Code, entry.Text = o.State, o.Code, o.Text
+		// Who may do nothing may be refused as often as he likes: that must not push out what was done.
+		entry.Loose = entry.Loose || o.State == rack.StateRejected && o.N <= 1
 	}
 	switch {
 	case r.Order != nil:

@@ -8,7 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"rackagent/agent"
 	"rackagent/agent/local"
@@ -17,23 +20,31 @@ import (
 	"rackagent/config"
 )
 
+// socket gives the agent a real local socket, on which whoever runs the test is alice, an operator.
+func (r *rig) socket() (path string) {
+	r.t.Helper()
+	dir, err := os.MkdirTemp("", "rack") // short: the path of a unix socket has 104 bytes on some systems
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path = filepath.Join(dir, "s")
+	r.conf.Commands.Users = []config.User{{UID: int64(os.Getuid()), Issuer: "alice", Role: "operator"}}
+	r.change = func(w *agent.World) {
+		w.Local = func(ctx context.Context) (net.Listener, error) { return local.Listen(ctx, path, "") }
+	}
+	return path
+}
+
 // TestALocalCommandWithoutABroker: an agent that has no broker at all cuts a miner for a person at the rack, once, and
 // knows its outcome afterwards. The socket is a real one, as the kernel vouches for the peer.
 func TestALocalCommandWithoutABroker(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "rack") // short: the path of a unix socket has 104 bytes on some systems
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	path := filepath.Join(dir, "s")
 	r := newRig(t)
 	r.conf.Commands.Unsigned = false
-	r.conf.Commands.Users = []config.User{{UID: int64(os.Getuid()), Issuer: "alice", Role: "operator"}}
-	r.change = func(w *agent.World) {
-		w.Dial = nil
-		w.Local = func(ctx context.Context) (net.Listener, error) { return local.Listen(ctx, path, "") }
-	}
+	path := r.socket()
+	listen := r.change
+	r.change = func(w *agent.World) { listen(w); w.Dial = nil }
 	r.start()
 	defer func() { // not judged by the observer, which looks for results at the broker
 		r.stop()
@@ -57,6 +68,35 @@ func TestALocalCommandWithoutABroker(t *testing.T) {
 	}
 	if len(r.world.Rack().Downs()) != 0 || r.world.Rack().Watts(out(3)) > 1 {
 		t.Errorf("downs %v, %.0f W", r.world.Rack().Downs(), r.world.Rack().Watts(out(3)))
+	}
+}
+
+// TestAnotherCommandUnderAnIDEndsNobodysFollowing: who follows a command hears its end, though another message comes
+// under its id.
+func TestAnotherCommandUnderAnIDEndsNobodysFollowing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	path := r.socket()
+	r.start()
+	defer func() {
+		r.stop()
+		if err := r.world.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	client := local.Dial(path)
+	defer client.Close()
+	var other sync.WaitGroup
+	other.Go(func() {
+		for r.states("c1") == "" {
+			time.Sleep(20 * time.Millisecond)
+		}
+		r.send("c1", "outlet.cut", "outlet/pdu-a.4")
+	})
+	got, _ := posted(t, client, envelope("c1", "outlet.cut", "outlet/pdu-a.3", ""))
+	other.Wait()
+	if got[len(got)-1] != rack.StateSucceeded || !strings.Contains(r.states("c1"), "rejected/id_conflict") {
+		t.Errorf("%v; %s", got, r.states("c1"))
 	}
 }
 

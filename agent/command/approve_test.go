@@ -170,6 +170,19 @@ func TestARepeatOfAWaitingCommand(t *testing.T) {
 	}
 }
 
+// TestWhatAnUnsignedCancelStops: what is about a miner, and nothing that is about a server or waits for a second person.
+func TestWhatAnUnsignedCancelStops(t *testing.T) {
+	r := newRig(t)
+	r.asks("c1", 1)
+	r.sendSigned("c2", "alice-1", 2, `"op":"outlet.energise","target":"node/gpu-1"`)
+	r.sendSigned("c3", "alice-1", 3, "")
+	for id, said := range map[string]string{"c1": "rejected 1 firm_guard", "c2": "rejected 1 firm_guard", "c3": "succeeded 1"} {
+		r.send("x-"+id, `"op":"cmd.cancel","target":"rack","args":{"id":"`+id+`"}`)
+		r.expect(t, "x-"+id, said)
+	}
+	r.expect(t, "c1", "waiting 1 approval_required")
+}
+
 func TestAWaitingCommandIsCancelled(t *testing.T) {
 	r := signedRig(t)
 	hash := r.asks("c1", 1)
@@ -257,6 +270,8 @@ func TestBreakGlass(t *testing.T) {
 	r.expect(t, "b1", "rejected 1 bad_schema")
 	local("b2", `"target":"node/gpu-1","break_glass":true,"why":"smoke","args":{"force":true}`)
 	r.expect(t, "b2", "rejected 1 precondition")
+	local("b0", `"op":"cmd.cancel","target":"rack","args":{"id":"b1"},"break_glass":true,"why":"smoke"`)
+	r.expect(t, "b0", "rejected 1 unsupported")
 	if len(r.events) != 0 {
 		t.Errorf("%v", r.events)
 	}

@@ -29,6 +29,10 @@ func (d *Desk) derived(cmd *rack.Command) *rack.Refusal {
 		return refuse(rack.CodePrecondition, "the id is not the parent's: a command is passed on once, under its own id")
 	case parent.Op != cmd.Op, cmd.Args.Force && !parent.Args.Force, parent.Dry && !cmd.Dry:
 		return refuse(rack.CodeUnknownKey, "the parent says %s, not this", parent.Op)
+	case cmd.Target.Kind != rack.TargetRack:
+		return refuse(rack.CodeUnknownKey, "the parent is about this agent as a whole, not about %s", cmd.Target)
+	case !within(cmd.Args, parent.Args):
+		return refuse(rack.CodeUnknownKey, "the parent has other arguments")
 	case parent.Target != rack.NodeTarget(peer.Node):
 		return refuse(rack.CodeUnknownKey, "the parent is about %s, and this agent is %s of %s", parent.Target, peer.Node, peer.Issuer)
 	case cmd.Received.Sub(parent.Issued) > derivedLife:
@@ -41,6 +45,15 @@ func (d *Desk) derived(cmd *rack.Command) *rack.Refusal {
 		return refuse(rack.CodeUnknownKey, "role %s of %s does not allow firm targets", parent.Role, parent.Issuer)
 	}
 	return d.secondOf(cmd, parent, peer)
+}
+
+// within tells whether the arguments are the parent's: none more, and a deadline that is not later. Force was judged.
+func within(a, parent rack.Args) bool {
+	if parent.DeadlineS > 0 && a.DeadlineS > parent.DeadlineS {
+		return false
+	}
+	a.DeadlineS, a.Force = parent.DeadlineS, parent.Force
+	return a == parent
 }
 
 // secondOf verifies the approval of a parent, and asks for one where the verb may lower the power of a firm node.

@@ -107,6 +107,8 @@ func TestWhatAnAgentMayNotPassOn(t *testing.T) {
 		{"forged by itself", "ams1/ctl-1", string(forged), good, "", "rejected 1 bad_signature"},
 		{"another verb", "ams1/ctl-1", command, good, `"op":"outlet.cycle"`, "rejected 1 unknown_key"},
 		{"force that nobody asked for", "ams1/ctl-1", command, good, `"args":{"force":true}`, "rejected 1 unknown_key"},
+		{"an outlet of this agent", "ams1/ctl-1", command, good, `"target":"outlet/pdu-a.1"`, "rejected 1 unknown_key"},
+		{"a later end", "ams1/ctl-1", r.paper("p1", "alice-1", `"args":{"deadline_s":60}`), good, `"args":{"deadline_s":86400}`, "rejected 1 unknown_key"},
 		{"done, where a plan was asked for", "ams1/ctl-1", r.paper("p1", "alice-1", `"dry":true`), good, "", "rejected 1 unknown_key"},
 		{"of another node", "ams1/ctl-1", r.paper("p1", "alice-1", `"target":"node/gpu-8"`), good, "", "rejected 1 unknown_key"},
 		{"to another controller", "ams1/r99-1", command, good, "", "rejected 1 wrong_audience"},

@@ -114,6 +114,8 @@ func breakGlass(cmd *rack.Command) *rack.Refusal {
 		return nil
 	case cmd.Origin != rack.OriginLocal:
 		return refuse(rack.CodeUnsupported, "break_glass is taken on the local socket only")
+	case !cmd.Op.MovesPower():
+		return refuse(rack.CodeUnsupported, "break_glass stands in for a second person, and %s needs none", cmd.Op)
 	case strings.TrimSpace(cmd.Why) == "":
 		return refuse(rack.CodeBadSchema, "break_glass needs a reason in why")
 	case cmd.Args.Force:

@@ -123,13 +123,20 @@ func (d *Desk) cancel(now time.Time, cmd *rack.Command) (deed, *rack.Refusal) {
 	}}, nil
 }
 
-// mayCancel holds a cancel to the targets of its issuer's role: who may not touch a node may not stop what touches it.
+// mayCancel holds a cancel to the targets of its issuer's role: who may not touch a node may not stop what touches it. An
+// unsigned one may stop nothing that is about a firm node, or waits for a second person: a cycle that is stopped in its open
+// half leaves a server without power.
 func (d *Desk) mayCancel(cmd *rack.Command, e rack.Entry, p *pending) *rack.Refusal {
-	target := e.Command.Target
+	target, op := e.Command.Target, e.Command.Op
 	if p != nil {
-		target = p.cmd.Target
+		target, op = p.cmd.Target, p.cmd.Op
 	}
-	if !cmd.Signed || target.Kind == "" {
+	switch waits := d.seconds[cmd.Args.ID] != nil || p != nil && p.second != nil; {
+	case target.Kind == "":
+		return nil
+	case !cmd.Signed && (waits || touchesFirm(d.o.Layout, op, target)):
+		return refuse(rack.CodeFirmGuard, "an unsigned command stops nothing on a firm node: %s is about %s", cmd.Args.ID, target)
+	case !cmd.Signed:
 		return nil
 	}
 	return d.ring.covers(d.o.Layout, cmd, target)
