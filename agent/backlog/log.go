@@ -143,7 +143,7 @@ type Log struct {
 	failed time.Time // zero: the disk works
 	stored int64     // last number of this epoch on the disk
 	seen   int64     // last number of the epoch before that was found there
-	holes  []record  // gaps between segments that were found there, not yet told
+	holes  []hole    // gaps between segments that were found there, not yet told
 	done   map[string]seqs
 	reader reader
 	state  saved
@@ -369,7 +369,7 @@ func (l *Log) drop() {
 	if l.file != nil {
 		l.file.Close()
 	}
-	l.segs, l.active, l.file, l.free, l.files = nil, nil, nil, nil, 0
+	l.segs, l.active, l.file, l.free, l.files, l.holes = nil, nil, nil, nil, 0, nil
 	l.reader.reset()
 }
 

@@ -169,28 +169,38 @@ func (l *Log) scan(segs []*segment) error {
 func (s *segment) endsBefore(next record) {
 	s.closed, s.last = true, 0
 	s.end++
-	if next.kind != kindBatches {
-		return
-	}
-	if s.epoch == "" { // nothing of it can be read
+	if s.epoch == "" && next.kind == kindBatches { // nothing of it can be read
 		s.epoch = next.epoch
 	}
 	if next.epoch == s.epoch {
-		s.last = next.first - 1
+		s.last = next.before()
 	}
+}
+
+// before is the number in front of a block's first; 0: not known.
+func (r record) before() int64 {
+	if r.kind != kindBatches {
+		return 0
+	}
+	return r.first - 1
+}
+
+// hole is a gap between segments, and the places that are missing there.
+type hole struct {
+	gap    rack.Gap
+	places [2]uint64
 }
 
 // missing notes what stood in front of a segment and is not there: a file that does not say any more which segment it
 // was. In front of the first one the state knows: it is saved before a file is used again.
 func (l *Log) missing(freed [][2]uint64, first record, s *segment) {
-	before := &segment{header: header{to: l.state.Place - 1}}
-	switch {
-	case len(l.segs) > 0:
-		before = l.segs[len(l.segs)-1]
-	case l.state.Place == 0: // no state
+	from, epoch, last := l.state.Place, "", int64(0)
+	if n := len(l.segs); n > 0 {
+		before := l.segs[n-1]
+		from, epoch, last = before.to+1, before.epoch, before.last
+	} else if from == 0 { // no state
 		return
 	}
-	from := before.to + 1
 	for _, f := range freed {
 		if f[0] <= from && from <= f[1] {
 			from = f[1] + 1
@@ -199,19 +209,19 @@ func (l *Log) missing(freed [][2]uint64, first record, s *segment) {
 	if from >= s.from {
 		return
 	}
-	upTo := int64(0)
-	if first.kind == kindBatches {
-		upTo = first.first - 1
+	note := func(g rack.Gap) {
+		g.Why = rack.GapDamaged
+		l.holes = append(l.holes, hole{g, [2]uint64{from, s.from - 1}})
 	}
-	g := rack.Gap{Epoch: before.epoch, From: before.last + 1, Why: rack.GapDamaged}
-	if first.epoch == g.Epoch {
-		g.To = upTo
+	if epoch == first.epoch && epoch != "" {
+		note(rack.Gap{Epoch: epoch, From: last + 1, To: first.before()})
+		return
 	}
-	if g.Epoch != "" {
-		l.holes = append(l.holes, gapRecord(g, from, s.from-1))
+	if epoch != "" {
+		note(rack.Gap{Epoch: epoch, From: last + 1})
 	}
-	if first.epoch != g.Epoch {
-		l.holes = append(l.holes, gapRecord(rack.Gap{Epoch: first.epoch, From: 1, To: upTo, Why: rack.GapDamaged}, from, s.from-1))
+	if first.epoch != "" {
+		note(rack.Gap{Epoch: first.epoch, From: 1, To: first.before()})
 	}
 }
 
@@ -267,12 +277,9 @@ func (l *Log) goOn() error {
 // beginEpoch notes that this life has begun, and what the one before has left undone.
 func (l *Log) beginEpoch(now time.Time) error {
 	before := l.state.stateJSON
-	for _, hole := range l.holes {
-		if err := l.write(now, []record{hole}); err != nil {
+	for _, h := range l.holes {
+		if err := l.note(now, h.gap, h.places[:]...); err != nil {
 			return err
-		}
-		if g, _, err := hole.gap(); err == nil {
-			l.lost(now, g)
 		}
 	}
 	l.holes = nil
@@ -281,12 +288,20 @@ func (l *Log) beginEpoch(now time.Time) error {
 	}
 	for _, g := range l.endOf(before) {
 		g.Epoch, g.Until = before.Epoch, now
-		if err := l.write(now, []record{gapRecord(g)}); err != nil {
+		if err := l.note(now, g); err != nil {
 			return err
 		}
-		l.lost(now, g)
 	}
 	return l.save(now, false)
+}
+
+// note writes a gap down, with the places that are free from then on, and tells it.
+func (l *Log) note(now time.Time, g rack.Gap, frees ...uint64) error {
+	if err := l.write(now, []record{gapRecord(g, frees...)}); err != nil {
+		return err
+	}
+	l.lost(now, g)
+	return nil
 }
 
 // endOf is what is missing at the end of the epoch before.

@@ -266,7 +266,7 @@ func (d *disk) after(powerCut bool) *disk {
 	return n
 }
 
-// reader collects what arrives, as an independent subscriber does: by epoch and number, and the gaps that were told.
+// subscriber collects what arrives, as an independent subscriber does: by epoch and number, and the gaps that were told.
 type subscriber struct {
 	mu         sync.Mutex
 	down       bool
