@@ -30,16 +30,24 @@ func (c *Config) Dump() []byte {
 // with comments, nor with a default written out. Contents of the files that the configuration names are not
 // part of it. Arming is bound to it, so what came later, backlog and telemetry.change_s, counts only where it is not the default.
 func (c *Config) Hash() [sha256.Size]byte {
-	text := c.Dump()
-	if d := Defaults().Backlog; c.Backlog == d {
-		var b bytes.Buffer
-		writeRecord(&b, reflect.ValueOf(struct {
+	text, d := c.Dump(), Defaults()
+	for _, later := range []struct {
+		isDefault bool
+		keys      any
+		indent    string
+	}{
+		{c.Backlog == d.Backlog, struct {
 			Backlog Backlog `yaml:"backlog"`
-		}{d}), "")
-		text = bytes.Replace(text, append([]byte("\n"), b.Bytes()...), []byte("\n"), 1)
-	}
-	if d := Defaults().Telemetry.ChangeS; c.Telemetry.ChangeS == d {
-		text = bytes.Replace(text, []byte("\n  change_s: "+number(d)+"\n"), []byte("\n"), 1)
+		}{d.Backlog}, ""},
+		{c.Telemetry.ChangeS == d.Telemetry.ChangeS, struct {
+			ChangeS float64 `yaml:"change_s"`
+		}{d.Telemetry.ChangeS}, "  "},
+	} {
+		if later.isDefault {
+			b := bytes.NewBufferString("\n")
+			writeRecord(b, reflect.ValueOf(later.keys), later.indent)
+			text = bytes.Replace(text, b.Bytes(), []byte("\n"), 1)
+		}
 	}
 	return sha256.Sum256(text)
 }
