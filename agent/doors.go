@@ -52,16 +52,16 @@ func (c counter) Follow(ctx context.Context, r local.Request, tell func(state []
 	about, doneAbout := c.a.out.await(r.About)
 	defer doneAbout()
 	c.a.desk.Offer(command.Inbound{Payload: r.Payload, Received: time.Now(), Origin: rack.OriginLocal, Issuer: r.Issuer})
-	told := 0
+	heard := 0
 	for {
 		s, err := next(ctx, own)
 		if err != nil {
 			return err
 		}
-		if s.N < told { // a word on another command under this id, which the desk refused
+		if s.N < heard { // a word on another command under this id, which the desk refused
 			continue
 		}
-		told = s.N
+		heard = s.N
 		over := s.State.Terminal()
 		if over && observing && !c.a.journal.Observing() {
 			c.a.accepted()

@@ -9,9 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"rackagent/agent"
 	"rackagent/agent/local"
@@ -20,7 +18,7 @@ import (
 	"rackagent/config"
 )
 
-// socket gives the agent a real local socket, on which whoever runs the test is alice, an operator.
+// socket gives the agent a real local socket.
 func (r *rig) socket() (path string) {
 	r.t.Helper()
 	dir, err := os.MkdirTemp("", "rack") // short: the path of a unix socket has 104 bytes on some systems
@@ -29,11 +27,21 @@ func (r *rig) socket() (path string) {
 	}
 	r.t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	path = filepath.Join(dir, "s")
-	r.conf.Commands.Users = []config.User{{UID: int64(os.Getuid()), Issuer: "alice", Role: "operator"}}
 	r.change = func(w *agent.World) {
 		w.Local = func(ctx context.Context) (net.Listener, error) { return local.Listen(ctx, path, "") }
 	}
 	return path
+}
+
+// operated makes whoever runs the test alice, an operator.
+func (r *rig) operated() {
+	r.conf.Commands.Users = []config.User{{UID: int64(os.Getuid()), Issuer: "alice", Role: "operator"}}
+}
+
+// withoutBroker takes the broker away from the agent, and leaves it what it was given otherwise.
+func (r *rig) withoutBroker() {
+	given := r.change
+	r.change = func(w *agent.World) { given(w); w.Dial = nil }
 }
 
 // TestALocalCommandWithoutABroker: an agent that has no broker at all cuts a miner for a person at the rack, once, and
@@ -43,8 +51,8 @@ func TestALocalCommandWithoutABroker(t *testing.T) {
 	r := newRig(t)
 	r.conf.Commands.Unsigned = false
 	path := r.socket()
-	listen := r.change
-	r.change = func(w *agent.World) { listen(w); w.Dial = nil }
+	r.operated()
+	r.withoutBroker()
 	r.start()
 	defer func() { // not judged by the observer, which looks for results at the broker
 		r.stop()
@@ -77,6 +85,7 @@ func TestAnotherCommandUnderAnIDEndsNobodysFollowing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	path := r.socket()
+	r.operated()
 	r.start()
 	defer func() {
 		r.stop()
@@ -86,22 +95,19 @@ func TestAnotherCommandUnderAnIDEndsNobodysFollowing(t *testing.T) {
 	}()
 	client := local.Dial(path)
 	defer client.Close()
-	var other sync.WaitGroup
-	other.Go(func() {
-		for r.states("c1") == "" {
-			time.Sleep(20 * time.Millisecond)
+	other := func(s rack.State) {
+		if s == rack.StateAccepted {
+			r.send("c1", "outlet.cut", "outlet/pdu-a.4")
 		}
-		r.send("c1", "outlet.cut", "outlet/pdu-a.4")
-	})
-	got, _ := posted(t, client, envelope("c1", "outlet.cut", "outlet/pdu-a.3", ""))
-	other.Wait()
+	}
+	got, _ := posted(t, client, envelope("c1", "outlet.cut", "outlet/pdu-a.3", ""), other)
 	if got[len(got)-1] != rack.StateSucceeded || !strings.Contains(r.states("c1"), "rejected/id_conflict") {
 		t.Errorf("%v; %s", got, r.states("c1"))
 	}
 }
 
-// posted sends a command and gives its states, and the last of them whole.
-func posted(t *testing.T, c *local.Client, payload string) (states []rack.State, last wire.Status) {
+// posted sends a command, tells its states as they come, and gives them and the last of them whole.
+func posted(t *testing.T, c *local.Client, payload string, each ...func(rack.State)) (states []rack.State, last wire.Status) {
 	t.Helper()
 	var named struct{ ID string }
 	if err := json.Unmarshal([]byte(payload), &named); err != nil {
@@ -114,6 +120,9 @@ func posted(t *testing.T, c *local.Client, payload string) (states []rack.State,
 			return true
 		}
 		states, last = append(states, s.State), s
+		for _, f := range each {
+			f(s.State)
+		}
 		return s.State.Terminal()
 	})
 	if err != nil {

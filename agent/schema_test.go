@@ -2,11 +2,9 @@ package agent_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"rackagent/agent"
 	"rackagent/agent/local"
 	"rackagent/agent/rack"
 	"rackagent/agent/sim"
@@ -88,17 +85,9 @@ func TestAJournalOfAnOlderProgramIsBroughtForward(t *testing.T) {
 // TestALaterJournalIsNotAccepted: there is no loss to accept, and the answer says what helps.
 func TestALaterJournalIsNotAccepted(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "rack") // short: the path of a unix socket has 104 bytes on some systems
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	path := filepath.Join(dir, "s")
 	r := newRig(t)
-	r.change = func(w *agent.World) {
-		w.Dial = nil
-		w.Local = func(ctx context.Context) (net.Listener, error) { return local.Listen(ctx, path, "") }
-	}
+	path := r.socket()
+	r.withoutBroker()
 	r.start()
 	r.stop()
 	later := renumber(t, r.dir, 2, 3)

@@ -127,19 +127,19 @@ func (d *Desk) cancel(now time.Time, cmd *rack.Command) (deed, *rack.Refusal) {
 // unsigned one may stop nothing that is about a firm node, or waits for a second person: a cycle that is stopped in its open
 // half leaves a server without power.
 func (d *Desk) mayCancel(cmd *rack.Command, e rack.Entry, p *pending) *rack.Refusal {
-	target, op := e.Command.Target, e.Command.Op
+	other, waits := e.Command, d.seconds[cmd.Args.ID] != nil
 	if p != nil {
-		target, op = p.cmd.Target, p.cmd.Op
+		other, waits = p.cmd, waits || p.second != nil
 	}
-	switch waits := d.seconds[cmd.Args.ID] != nil || p != nil && p.second != nil; {
-	case target.Kind == "":
+	switch {
+	case other.Target.Kind == "":
 		return nil
-	case !cmd.Signed && (waits || touchesFirm(d.o.Layout, op, target)):
-		return refuse(rack.CodeFirmGuard, "an unsigned command stops nothing on a firm node: %s is about %s", cmd.Args.ID, target)
-	case !cmd.Signed:
-		return nil
+	case cmd.Signed:
+		return d.ring.covers(d.o.Layout, cmd, other.Target)
+	case waits || touchesFirm(d.o.Layout, other.Op, other.Target):
+		return refuse(rack.CodeFirmGuard, "an unsigned command stops nothing on a firm node: %s is about %s", cmd.Args.ID, other.Target)
 	}
-	return d.ring.covers(d.o.Layout, cmd, target)
+	return nil
 }
 
 // acceptLoss ends observing, on the word of a person at the rack.

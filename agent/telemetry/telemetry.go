@@ -132,7 +132,7 @@ func (t *Telemetry) Run(ctx context.Context) error {
 	defer tick.Stop()
 	t.due = time.Now().Add(t.o.Period)
 	var look <-chan time.Time
-	if t.o.Look > 0 {
+	if t.o.Look > 0 && t.o.Look < t.o.Period { // else every look falls together with a batch of everything, or after it
 		l := time.NewTicker(t.o.Look)
 		defer l.Stop()
 		look = l.C
