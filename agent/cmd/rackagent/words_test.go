@@ -40,6 +40,9 @@ func TestStatesInWords(t *testing.T) {
 		golden(t, "words-"+name, said{out: out.String()})
 	}
 	tell("failed", failedCut())
+	half := failedCut()
+	half.State, half.Code, half.Text, half.Targets[2].State = rack.StateRunning, "", "", rack.StateRunning
+	tell("half-way", half)
 	tell("refused", rack.Outcome{Command: "x", State: rack.StateRejected, Code: rack.CodeMinOff, Text: "30 s are not over", Earliest: noon})
 	tell("nothing-listed", rack.Outcome{Command: "x", State: rack.StateSucceeded, Listed: []rack.Summary{}})
 	tell("another-board", rack.Outcome{Command: "x", State: rack.StateSucceeded, Ident: map[string]rack.Identity{

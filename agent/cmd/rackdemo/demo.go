@@ -172,7 +172,7 @@ func (d *demo) pubLines(round int, now time.Time) []string {
 
 // send publishes a command as any operator would and follows it to its end.
 func (d *demo) send(ctx context.Context, id string, op rack.Op, target string) (wire.Status, error) {
-	c, err := link.Connect(ctx, link.ClientOpts{Site: d.conf.Site, ID: "story", Dial: d.dial})
+	c, err := link.Connect(ctx, link.ClientOpts{Site: d.conf.Site, Dial: d.dial})
 	if err != nil {
 		return wire.Status{}, err
 	}
