@@ -15,6 +15,9 @@ var ErrObserving = errors.New("journal: observing: a lost journal has not been a
 // ErrNotObserving refuses to accept a loss that is not there.
 var ErrNotObserving = errors.New("journal: not observing: no loss to accept")
 
+// ErrCrowded refuses a new entry because there are as many as there may be.
+var ErrCrowded = errors.New("journal: too many commands are kept: only what lowers power is recorded")
+
 // draft is one transaction in the making. Nothing outside it changes until the commit succeeded.
 type draft struct {
 	tx        *bbolt.Tx
@@ -22,13 +25,14 @@ type draft struct {
 	observing bool
 	written   []item
 	pruned    []string
+	room      room
 	born      int   // entries new in this transaction
 	err       error // a key or value that bbolt cannot hold: fails the transaction
 }
 
-func newDraft(tx *bbolt.Tx, t tally, observing bool) *draft {
+func newDraft(tx *bbolt.Tx, t tally, observing bool, r room) *draft {
 	t.Tx = uint64(tx.ID())
-	return &draft{tx: tx, tally: t, observing: observing}
+	return &draft{tx: tx, tally: t, observing: observing, room: r}
 }
 
 // submit writes a record set, or nothing of it and says why.
@@ -71,6 +75,9 @@ func (d *draft) admit(items []item) (already []bool, err error) {
 		if s.waiting && !s.known() && d.waits(it.id, items[:i]) != it.hash && (it.kind == rack.RecordAccepted || it.kind == rack.RecordRejected) {
 			return nil, ErrOtherCommand
 		}
+		if begins(it.kind) && s == (standing{}) && !d.fits(it) {
+			return nil, ErrCrowded
+		}
 		s, err = s.after(it.kind)
 		if already[i] = errors.Is(err, errAlready); err != nil && !already[i] {
 			return nil, err
@@ -78,6 +85,11 @@ func (d *draft) admit(items []item) (already []bool, err error) {
 		standings[it.id] = s
 	}
 	return already, nil
+}
+
+// fits tells whether a new entry may begin.
+func (d *draft) fits(it item) bool {
+	return it.spare || d.room.all > 0 && (it.kind != rack.RecordRejected || d.room.refused > 0)
 }
 
 // waits gives the hash of the command that waits under an id: in this set, or on disk. One that cannot be read any more
@@ -132,13 +144,22 @@ func (d *draft) put(it item) error {
 	}
 	d.tally.add(bucket, key)
 	d.written = append(d.written, it)
-	switch it.kind {
-	case rack.RecordWaiting, rack.RecordAccepted, rack.RecordRejected:
+	switch {
+	case begins(it.kind):
 		d.born++
-	case rack.RecordObserved:
+		d.room.all--
+		if it.kind == rack.RecordRejected {
+			d.room.refused--
+		}
+	case it.kind == rack.RecordObserved:
 		return d.accept()
 	}
 	return nil
+}
+
+// begins tells the records that an entry may begin with.
+func begins(k rack.RecordKind) bool {
+	return k == rack.RecordWaiting || k == rack.RecordAccepted || k == rack.RecordRejected
 }
 
 // accept ends the observing state of a lost journal.

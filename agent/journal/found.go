@@ -88,7 +88,7 @@ func (c *contents) index(now time.Time) index {
 		if exp.IsZero() {
 			exp = now
 		}
-		x.add(&age{id: l.entry.Command.ID, exp: exp, closed: l.standing.closed(), acked: l.standing.acked})
+		x.add(&age{id: l.entry.Command.ID, exp: exp, closed: l.standing.closed(), acked: l.standing.acked, refused: l.standing.onlyRefused()})
 	}
 	return x
 }

@@ -12,12 +12,21 @@ type age struct {
 	id            string
 	exp           time.Time
 	closed, acked bool
+	refused       bool // it has never been more than a refusal
 }
 
 // index lists the entries, oldest first. It belongs to the writer and follows what is on disk.
 type index struct {
-	order []*age
-	byID  map[string]*age
+	order   []*age
+	byID    map[string]*age
+	refused int // of them
+}
+
+// room is how many entries may begin.
+type room struct{ refused, all int }
+
+func (x *index) room(most int) room {
+	return room{refused: most/2 - x.refused, all: most - len(x.order)}
 }
 
 func (x *index) add(a *age) {
@@ -26,6 +35,9 @@ func (x *index) add(a *age) {
 	}
 	x.order = append(x.order, a)
 	x.byID[a.id] = a
+	if a.refused {
+		x.refused++
+	}
 }
 
 // take follows committed records.
@@ -34,7 +46,7 @@ func (x *index) take(written []item) {
 		switch it.kind {
 		case rack.RecordWaiting, rack.RecordAccepted, rack.RecordRejected:
 			if x.byID[it.id] == nil {
-				x.add(&age{id: it.id, exp: it.exp})
+				x.add(&age{id: it.id, exp: it.exp, refused: it.kind == rack.RecordRejected})
 			}
 			x.byID[it.id].closed = it.kind == rack.RecordRejected
 		case rack.RecordEnded:
@@ -51,18 +63,28 @@ func (x *index) drop(ids []string) {
 		return
 	}
 	for _, id := range ids {
+		if a := x.byID[id]; a != nil && a.refused {
+			x.refused--
+		}
 		delete(x.byID, id)
 	}
 	x.order = slices.DeleteFunc(x.order, func(a *age) bool { return slices.Contains(ids, a.id) })
 }
 
 // stale lists up to limit entries that need no longer be kept, oldest first: not among the newest keep, ended,
-// acknowledged by the broker (S5: a result is kept until then, however old), and keepFor past their expiry.
-func (x *index) stale(now time.Time, keep int, keepFor time.Duration, limit int) []string {
+// acknowledged by the broker (S5: a result is kept until then, however old), and as long past their expiry as the
+// options say, or crowdedFor where there are many.
+func (x *index) stale(now time.Time, o Opts, limit int) []string {
+	left := x.room(o.Most)
+	crowded, flooded := left.all <= o.Most/2, left.refused <= o.Most/4
 	var out []string
-	for _, a := range x.order[:max(0, len(x.order)-keep)] {
+	for _, a := range x.order[:max(0, len(x.order)-o.Keep)] {
 		if len(out) >= limit {
 			break
+		}
+		keepFor := o.KeepFor
+		if crowded || flooded && a.refused {
+			keepFor = min(keepFor, crowdedFor)
 		}
 		if a.closed && a.acked && now.Sub(a.exp) > keepFor {
 			out = append(out, a.id)

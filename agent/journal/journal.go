@@ -20,7 +20,15 @@ const (
 	DefaultReserve = 1 << 20        // bytes: some 35 commits of 29 KiB
 	DefaultKeep    = 1000           // entries
 	DefaultKeepFor = 24 * time.Hour // after a command's expiry
+
+	// DefaultMost entries are some 24 MiB, and above what one way in takes at its highest rate within the life of its
+	// commands: 10/s for 600 s, and crowdedFor.
+	DefaultMost = 16384
 )
+
+// crowdedFor is how long an entry is kept past its expiry once there are half of those that there may be. The expiry
+// itself keeps a repeat from being done again; this is for a clock that is set back. Arbitrary.
+const crowdedFor = 5 * time.Minute
 
 // Opts says where the journal lives and whose it is.
 type Opts struct {
@@ -41,6 +49,9 @@ type Opts struct {
 	Reserve int64         // bytes set aside for the last records; default DefaultReserve
 	Keep    int           // this many newest entries are kept whatever their age; default DefaultKeep
 	KeepFor time.Duration // older entries are kept until their expiry and this long; default DefaultKeepFor
+	// Most entries there may be. Then only what lowers power begins another; refusals may be half of them. Default
+	// DefaultMost.
+	Most int
 }
 
 // ErrOpts reports options that cannot be meant.
@@ -54,8 +65,8 @@ func (o Opts) check() error {
 		return fmt.Errorf("%w: site %q, agent %q: want 1 to 23 characters a-z, 0-9 and -", ErrOpts, o.Site, o.Agent)
 	case !rack.ValidCommandID(o.Boot):
 		return fmt.Errorf("%w: boot %q: want 1 to 36 characters A-Z, a-z, 0-9, _ and -", ErrOpts, o.Boot)
-	case o.Reserve < 0, o.Keep < 0, o.KeepFor < 0:
-		return fmt.Errorf("%w: reserve, keep and keep-for cannot be negative", ErrOpts)
+	case o.Reserve < 0, o.Keep < 0, o.KeepFor < 0, o.Most < 0:
+		return fmt.Errorf("%w: reserve, keep, keep-for and most cannot be negative", ErrOpts)
 	}
 	return nil
 }
@@ -75,6 +86,7 @@ func (o Opts) complete() (Opts, error) {
 	o.Reserve = cmp.Or(o.Reserve, DefaultReserve)
 	o.Keep = cmp.Or(o.Keep, DefaultKeep)
 	o.KeepFor = cmp.Or(o.KeepFor, DefaultKeepFor)
+	o.Most = cmp.Or(o.Most, DefaultMost)
 	return o, o.check()
 }
 

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -332,4 +333,58 @@ func TestPruningIsBoundedAndRidesAlong(t *testing.T) {
 	if commits != before+2 {
 		t.Errorf("%d commits for two submissions", commits-before)
 	}
+}
+
+// TestEntriesAreBounded: whoever may send commands cannot fill the disk with refusals, nor with what is done at once;
+// and what lowers power is recorded all the same.
+func TestEntriesAreBounded(t *testing.T) {
+	dir := memoryDir(t)
+	c := &clock{now: t0}
+	o := optsAt(dir)
+	o.Now, o.Keep, o.Most = c.Now, 2, 40
+	j, _ := open(t, o)
+	stop := run(t, j)
+	refused, done := 0, 0
+	far := func(r rack.Record) rack.Record { // as its sender wrote it
+		r.Command.Exp = t0.AddDate(7000, 0, 0)
+		return r
+	}
+	for n := range 100 {
+		id := fmt.Sprintf("far-%d", n)
+		switch err := keep(j, far(rejected(id, rack.CodePrecondition)), acked(id)); {
+		case err == nil:
+			refused++
+		case !errors.Is(err, ErrCrowded):
+			t.Fatal(err)
+		}
+	}
+	for n := range 100 {
+		id := fmt.Sprintf("get-%d", n)
+		switch err := keep(j, accepted(id, rack.OpGet), ended(id, rack.StateSucceeded)); {
+		case err == nil:
+			done++
+		case !errors.Is(err, ErrCrowded):
+			t.Fatal(err)
+		}
+	}
+	if refused != 20 || done != 20 {
+		t.Errorf("%d refusals and %d others were taken", refused, done)
+	}
+	lowers := accepted("cut", rack.OpCut)
+	lowers.Lowers = true
+	mustKeep(t, j, lowers)
+	mustKeep(t, j, ended("cut", rack.StateSucceeded), acked("cut"))
+	for n := range 20 {
+		mustKeep(t, j, acked(fmt.Sprintf("get-%d", n)))
+	}
+	stop()
+	j, _ = open(t, o) // the count is the same after a start
+	stop = run(t, j)
+	defer stop()
+	wantErr(t, "after a start", keep(j, accepted("more", rack.OpGet)), ErrCrowded)
+	wantErr(t, "after a start", keep(j, rejected("more", rack.CodeMinOff)), ErrCrowded)
+	c.pass(time.Minute + crowdedFor + time.Second)
+	mustKeep(t, j, withdrawn(outlet)) // what is past its expiry makes room long before a day is over
+	mustKeep(t, j, accepted("more", rack.OpGet))
+	wantErr(t, "those that never expire stay", keep(j, rejected("more-2", rack.CodeMinOff)), ErrCrowded)
 }

@@ -17,6 +17,9 @@ func (s standing) known() bool { return s.accepted || s.rejected }
 // closed tells whether the command has its terminal result.
 func (s standing) closed() bool { return s.rejected || s.ended }
 
+// onlyRefused tells an entry that was never more than a refusal.
+func (s standing) onlyRefused() bool { return s.rejected && !s.waiting }
+
 // ErrKnown refuses to accept or reject an id twice.
 var ErrKnown = errors.New("journal: command is known already")
 

@@ -87,13 +87,13 @@ func (j *Journal) transact(todo []*submission) (*draft, []error, error) {
 	update := func() error {
 		inner = guarded(func() error {
 			return j.db.Update(func(tx *bbolt.Tx) error {
-				d = newDraft(tx, j.tally, j.observing.Load())
+				d = newDraft(tx, j.tally, j.observing.Load(), j.index.room(j.o.Most))
 				verdicts = make([]error, len(todo))
 				for i, s := range todo {
 					verdicts[i] = d.submit(s.items)
 				}
 				if j.State().Disk == DiskOK {
-					d.prune(j.index.stale(j.o.Now(), j.o.Keep, j.o.KeepFor, d.pruneLimit()), j.marks.bounded(j.o.Boot))
+					d.prune(j.index.stale(j.o.Now(), j.o, d.pruneLimit()), j.marks.bounded(j.o.Boot))
 				}
 				return d.finish()
 			})
