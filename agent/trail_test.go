@@ -14,15 +14,63 @@ import (
 	"rackagent/agent/rack"
 )
 
-// TestTheTrailOfTwoPersons: a command that waited, who approved it, who broke the glass, and what one of an earlier life
-// came to.
-func TestTheTrailOfTwoPersons(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "audit")
+func newTrail(t *testing.T) (tr *trail, dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "audit")
 	l, err := audit.New(audit.Opts{Disk: audit.Dir(dir), Boot: "b"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := &trail{Log: l, open: map[string]rack.Command{}}
+	return &trail{Log: l, open: map[string]rack.Command{}}, dir
+}
+
+// written ends the log: what was entered is on disk.
+func (t *trail) written(tb testing.TB) {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(tb.Context())
+	cancel()
+	if err := t.Run(ctx); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// TestRefusalsPushNothingOut: refused as often as one likes, with a record or without, and what was done is entered all the
+// same.
+func TestRefusalsPushNothingOut(t *testing.T) {
+	tr, dir := newTrail(t)
+	no := func(id string) rack.Outcome {
+		return rack.Outcome{Command: id, State: rack.StateRejected, N: 1, Code: rack.CodeFirmGuard, At: time.Now()}
+	}
+	for n := range 1000 {
+		c := rack.Command{ID: fmt.Sprintf("no-%d", n), Op: rack.OpCut, Target: rack.NodeTarget("gpu-1"), Issuer: "eve", Origin: rack.OriginMQTT}
+		o := no(c.ID)
+		tr.refused(c, o)
+		c.ID += "-b"
+		o = no(c.ID)
+		tr.record(rack.Record{Kind: rack.RecordRejected, At: o.At, ID: c.ID, Command: &c, Outcome: &o})
+	}
+	cut := rack.Command{ID: "c1", Op: rack.OpCut, Target: rack.NodeTarget("asic-1"), Issuer: "anna", Origin: rack.OriginMQTT}
+	tr.record(rack.Record{Kind: rack.RecordAccepted, At: time.Now(), ID: "c1", Command: &cut})
+	tr.written(t)
+	refused, done := 0, 0
+	err := audit.Show(os.DirFS(dir), func(_ []byte, about audit.Subject) error {
+		switch {
+		case about.Command == "c1":
+			done++
+		case about.Kind == audit.KindCommand:
+			refused++
+		}
+		return nil
+	})
+	if err != nil || refused > 110 || done != 1 {
+		t.Errorf("%d refusals are entered, and what was done %d times: %v", refused, done, err)
+	}
+}
+
+// TestTheTrailOfTwoPersons: a command that waited, who approved it, who broke the glass, and what one of an earlier life
+// came to.
+func TestTheTrailOfTwoPersons(t *testing.T) {
+	tr, dir := newTrail(t)
 	now := time.Now()
 	cut := rack.Command{ID: "c1", Op: rack.OpCut, Target: rack.NodeTarget("gpu-1"), Issuer: "anna", Key: "a-1", Role: "operator", Signed: true, Origin: rack.OriginMQTT}
 	approved := cut
@@ -49,22 +97,20 @@ func TestTheTrailOfTwoPersons(t *testing.T) {
 	if len(tr.open) != 0 {
 		t.Errorf("still open: %v", tr.open)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := tr.Run(ctx); err != nil {
-		t.Fatal(err)
-	}
+	tr.written(t)
 	var got []string
-	err = audit.Show(os.DirFS(dir), func(raw []byte, about audit.Subject) error {
+	err := audit.Show(os.DirFS(dir), func(raw []byte, about audit.Subject) error {
 		var e struct {
 			Iss, Key, Role, Approver, Cmd, About, St, What, Why, Txt string
 			Glass                                                    bool `json:"break_glass"`
 		}
 		if about.Kind != audit.KindAnchor {
-			err = json.Unmarshal(raw, &e)
+			if err := json.Unmarshal(raw, &e); err != nil {
+				return err
+			}
 			got = append(got, fmt.Sprint(e))
 		}
-		return err
+		return nil
 	})
 	want := []string{
 		"{anna a-1 operator  c1  waiting    false}",

@@ -57,11 +57,11 @@ func TestTwoPersons(t *testing.T) {
 func TestApprovalsThatAreNone(t *testing.T) {
 	other := strings.Repeat("0", 64)
 	for _, c := range []struct{ name, kid, hash, id, said string }{
-		{"the issuer", "alice-1", "", "c1", "rejected 1 unknown_key"}, // an operator's key does not approve at all
+		{"the issuer", "alice-1", "", "c1", "rejected 0 unknown_key"}, // an operator's key does not approve at all
 		{"another content", "carol-1", other, "c1", "rejected 1 precondition"},
 		{"another command", "carol-1", "", "c2", "rejected 1 unknown_target"},
 		{"a role without firm nodes", "small-1", "", "c1", "rejected 1 unknown_key"},
-		{"a role that may not", "wall-1", "", "c1", "rejected 1 unknown_key"},
+		{"a role that may not", "wall-1", "", "c1", "rejected 0 unknown_key"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := signedRig(t)
@@ -92,7 +92,7 @@ func TestOnePersonByTwoWays(t *testing.T) {
 	approve("a1", "uid:1004") // alice, with the role of an approver
 	r.expect(t, "a1", "rejected 1 approval_required")
 	approve("a2", "uid:1002") // nobody
-	r.expect(t, "a2", "rejected 1 unknown_key")
+	r.expect(t, "a2", "rejected 0 unknown_key")
 	approve("a3", "uid:1003") // carol
 	r.expect(t, "a3", "succeeded 1")
 	r.expect(t, "c1", "waiting 1 approval_required", "accepted 2")

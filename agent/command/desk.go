@@ -183,7 +183,7 @@ func New(o Opts) (*Desk, error) {
 	}
 	local, mqtt := newBucket(ratePerS, burst), newBucket(ratePerS, burst)
 	return &Desk{
-		o: o, in: newInbox(), ring: ring, seqs: newSeqs(o.Seqs), verifies: newBucket(verifyPerS, verifyBurst),
+		o: o, in: newInbox(), ring: ring, seqs: newSeqs(o.Boot, o.Seqs), verifies: newBucket(verifyPerS, verifyBurst),
 		answers: newBucket(answerPerS, answerBurst),
 		// A flood over MQTT must not shut out the person at the rack: each way in has its own rate.
 		rates:   map[rack.Origin]*bucket{rack.OriginMQTT: &mqtt, rack.OriginLocal: &local},

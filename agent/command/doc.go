@@ -20,12 +20,12 @@
 //	rate         over 10 per second after a burst of 20       rate_limited *
 //	repeat       an id already known: the recorded outcome with dup:true; another payload under it   id_conflict *
 //	queue        too many commands are being recorded         busy *
-//	form         members, verb, target, arguments             bad_schema, unsupported, precondition
-//	issuer       iss is not the key's                         unknown_key
-//	audience     aud names another agent                      wrong_audience
-//	boot         aud_boot is not this boot                    replay
+//	form         members, verb, target, arguments             bad_schema, unsupported, precondition *
+//	issuer       iss is not the key's                         unknown_key *
+//	audience     aud names another agent                      wrong_audience *
+//	boot         aud_boot is not this boot                    replay *
+//	role         verb, firm node or target is not the role's  unknown_key *
 //	break-glass  not on the local socket, no reason, force    unsupported, bad_schema, precondition
-//	role         verb, firm node or target is not the role's  unknown_key
 //	clock        not synchronised and no aud_boot, over MQTT  clock_unsynced
 //	time         iat over 5 s ahead, exp passed, exp too far  not_yet_valid, expired, precondition
 //	seq          not above the last one taken of the issuer   replay
@@ -41,7 +41,8 @@
 // so that a flood is not answered by another one.
 //
 // What is marked * is no outcome. It is published with n 0, so that whatever follows under the id counts higher, and
-// the same id may be sent again. Every other rejection is on disk before it is published.
+// the same id may be sent again. Every other rejection is on disk before it is published: whoever has no right to a command
+// fills no disk, and the journal bounds how many refusals it takes of the others.
 //
 // # Who speaks
 //

@@ -20,10 +20,17 @@ func (d *Desk) message(now time.Time, in Inbound) {
 	case len(d.flight) >= maxFlight && !question(cmd):
 		d.turnAway(now, cmd, in.Ack, refuse(rack.CodeBusy, "%d commands are being recorded", len(d.flight)))
 	case bad != nil:
-		d.reject(now, cmd, in.Ack, refuse(bad.Code, "%s", bad.Text))
+		d.deny(now, cmd, in.Ack, refuse(bad.Code, "%s", bad.Text))
 	default:
 		d.admit(now, cmd, in.Ack)
 	}
+}
+
+// deny answers a command that cannot be read, or that its sender has no right to. It leaves no record: else whoever may do
+// nothing could fill the disk.
+func (d *Desk) deny(now time.Time, cmd rack.Command, ack func(), bad *rack.Refusal) {
+	d.say(cmd, turnedAway(now, cmd.ID, bad.Code, bad.Text))
+	release(ack)
 }
 
 // tooFast turns a command away that came too soon after others. A flood is not answered by another one.
@@ -40,6 +47,10 @@ func (d *Desk) tooFast(now time.Time, cmd rack.Command, ack func()) {
 
 // admit judges a new, well formed command and has it recorded.
 func (d *Desk) admit(now time.Time, cmd rack.Command, ack func()) {
+	if bad := d.entitled(&cmd); bad != nil {
+		d.deny(now, cmd, ack, bad)
+		return
+	}
 	if bad := d.judge(now, &cmd); bad != nil {
 		d.reject(now, cmd, ack, bad)
 		return

@@ -59,7 +59,7 @@ func TestLocalQuestionsThatAreRefused(t *testing.T) {
 	r.send("c1", "")
 	r.ask("g2", getsOf1)
 	for id, want := range map[string]string{
-		"g1": "rejected 1 unknown_target", "l1": "rejected 1 precondition", "l2": "rejected 1 bad_schema",
+		"g1": "rejected 1 unknown_target", "l1": "rejected 1 precondition", "l2": "rejected 0 bad_schema",
 		"f19": "rejected 0 rate_limited", "g2": "rejected 0 busy",
 	} {
 		if got := r.broker.told(id); !slices.Equal(got, []string{want}) {
@@ -132,18 +132,18 @@ func TestListIsNotKept(t *testing.T) {
 // TestResultsAreReadFromTheJournal: what cannot be read now is offered later, what is not there is given up.
 func TestResultsAreReadFromTheJournal(t *testing.T) {
 	r := newRig(t)
-	r.send("c1", `"aud":"x"`)
-	r.send("c2", `"aud":"x"`)
+	r.send("c1", `"exp":1`)
+	r.send("c2", `"exp":1`)
 	r.book.broken = errUnreadable
 	r.Resend()
 	r.settle()
 	r.pass(20 * time.Second)
-	r.expect(t, "c1", "rejected 1 wrong_audience")
+	r.expect(t, "c1", "rejected 1 expired")
 	r.book.broken = nil
 	delete(r.book.entries, "c2") // the journal was set aside
 	r.pass(10 * time.Second)
-	r.expect(t, "c1", "rejected 1 wrong_audience", "rejected 1 wrong_audience")
-	r.expect(t, "c2", "rejected 1 wrong_audience")
+	r.expect(t, "c1", "rejected 1 expired", "rejected 1 expired")
+	r.expect(t, "c2", "rejected 1 expired")
 	if len(r.results) != 1 {
 		t.Errorf("%v", r.results)
 	}

@@ -86,10 +86,10 @@ func (r *rig) finish(t testing.TB, id string, st rack.State, n int, code rack.Co
 
 func TestRepeatOfARejectionGetsIt(t *testing.T) {
 	r := newRig(t)
-	p := r.send("c1", `"aud":"ams1/r18"`)
+	p := r.send("c1", `"exp":1`)
 	r.Offer(r.message("again", p))
 	r.settle()
-	r.expect(t, "c1", "rejected 1 wrong_audience", "rejected 1 wrong_audience dup")
+	r.expect(t, "c1", "rejected 1 expired", "rejected 1 expired dup")
 }
 
 func TestRepeatOfADryRunGetsThePlan(t *testing.T) {
@@ -138,7 +138,7 @@ func TestRepeatWhileBeingRecorded(t *testing.T) {
 		want          []string
 	}{
 		{"accepted", "", []string{"accepted 1", "accepted 1 dup"}},
-		{"rejected", `"aud":"x"`, []string{"rejected 1 wrong_audience", "rejected 1 wrong_audience dup"}},
+		{"rejected", `"exp":1`, []string{"rejected 1 expired", "rejected 1 expired dup"}},
 	} {
 		r := newRig(t)
 		r.book.manual = true
@@ -200,7 +200,7 @@ func TestJournalThatRefusesLater(t *testing.T) {
 		{"full", `"op":"outlet.energise"`, errDiskFull, "rejected 0 journal_full"},
 		{"of no known kind", "", errUnreadable, "rejected 0 journal_full"},
 		{"known after all", "", errKnown, "rejected 0 id_conflict"},
-		{"a rejection", `"aud":"x"`, errDiskFull, "rejected 0 journal_full"},
+		{"a rejection", `"exp":1`, errDiskFull, "rejected 0 journal_full"},
 		{"a verb of the desk", `"op":"cmd.list","target":"rack"`, errDiskFull, "rejected 0 journal_full"},
 	} {
 		r := newRig(t)

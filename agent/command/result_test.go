@@ -103,7 +103,7 @@ func TestAgentsOwnCommandIsTold(t *testing.T) {
 func TestResultIsPublishedUntilAcknowledged(t *testing.T) {
 	r := newRig(t)
 	r.send("c1", "")
-	r.send("c2", `"aud":"x"`)
+	r.send("c2", `"exp":1`)
 	r.broker.full = true
 	r.finish(t, "c1", rack.StateSucceeded, 2, "")
 	r.broker.full = false
@@ -115,7 +115,7 @@ func TestResultIsPublishedUntilAcknowledged(t *testing.T) {
 	r.Resend() // the publisher lost it
 	r.settle()
 	r.expect(t, "c1", "accepted 1", "succeeded 2", "succeeded 2")
-	r.expect(t, "c2", "rejected 1 wrong_audience", "rejected 1 wrong_audience")
+	r.expect(t, "c2", "rejected 1 expired", "rejected 1 expired")
 	r.book.crash(0)
 	r.start(t) // a new life finds it on disk
 	r.settle()

@@ -75,8 +75,8 @@ func (d *Desk) unsigned(in Inbound) (rack.Command, *wire.Refused) {
 	return cmd, bad
 }
 
-// judge makes the checks that need the agent's name, boot and clock, and fixes until when the command may start.
-func (d *Desk) judge(now time.Time, cmd *rack.Command) *rack.Refusal {
+// entitled tells whether a command is meant for this agent in this life, and its sender has a right to it.
+func (d *Desk) entitled(cmd *rack.Command) *rack.Refusal {
 	self := d.o.Layout.Site + "/" + d.o.Layout.Agent
 	switch {
 	case cmd.Aud != "" && cmd.Aud != self:
@@ -84,10 +84,12 @@ func (d *Desk) judge(now time.Time, cmd *rack.Command) *rack.Refusal {
 	case cmd.AudBoot != "" && cmd.AudBoot != d.o.Boot:
 		return refuse(rack.CodeReplay, "bound to another boot than %s", d.o.Boot)
 	}
+	return d.authorise(cmd)
+}
+
+// judge makes the checks that need the clock, and fixes until when the command may start.
+func (d *Desk) judge(now time.Time, cmd *rack.Command) *rack.Refusal {
 	if bad := breakGlass(cmd); bad != nil {
-		return bad
-	}
-	if bad := d.authorise(cmd); bad != nil {
 		return bad
 	}
 	base := cmd.Received

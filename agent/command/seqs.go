@@ -14,18 +14,19 @@ const maxAgain = 64
 // neither a replay nor a late arrival has an effect; but a command that was turned away without an outcome may come
 // again as it is, although later ones were taken meanwhile.
 type seqs struct {
+	boot string // of this life
 	high  map[rack.SeqOf]int64
 	again map[rack.SeqOf][]int64
 	// held are the commands, by hash, that took their number and have no record yet. It comes again if they get none.
 	held map[rack.Hash]bool
 }
 
-func newSeqs(found map[rack.SeqOf]int64) *seqs {
+func newSeqs(boot string, found map[rack.SeqOf]int64) *seqs {
 	high := maps.Clone(found)
 	if high == nil {
 		high = map[rack.SeqOf]int64{}
 	}
-	return &seqs{high: high, again: map[rack.SeqOf][]int64{}, held: map[rack.Hash]bool{}}
+	return &seqs{boot: boot, high: high, again: map[rack.SeqOf][]int64{}, held: map[rack.Hash]bool{}}
 }
 
 func countOf(cmd *rack.Command) rack.SeqOf {
@@ -59,10 +60,11 @@ func (s *seqs) took(cmd *rack.Command) bool { return s.held[cmd.Hash] }
 func (s *seqs) keep(cmd *rack.Command) { delete(s.held, cmd.Hash) }
 
 // giveBack lets the number of a command come again that was turned away without an outcome. One that had been passed by
-// stays so: else whoever delays a command and floods the desk could have it taken out of order.
+// stays so: else whoever delays a command and floods the desk could have it taken out of order. Nothing is kept of one that
+// is bound to another life: it cannot be taken in this one.
 func (s *seqs) giveBack(cmd *rack.Command) {
 	c := countOf(cmd)
-	may := s.held[cmd.Hash] || s.fresh(cmd)
+	may := s.held[cmd.Hash] || s.fresh(cmd) && (cmd.AudBoot == "" || cmd.AudBoot == s.boot)
 	delete(s.held, cmd.Hash)
 	if !may || slices.Contains(s.again[c], cmd.Seq) {
 		return

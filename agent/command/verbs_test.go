@@ -40,7 +40,7 @@ func TestList(t *testing.T) {
 	r := newRig(t)
 	for i := range 260 {
 		r.now = r.now.Add(100 * time.Millisecond)
-		r.send("f"+counter(i), `"aud":"x"`)
+		r.send("f"+counter(i), `"exp":1`)
 	}
 	r.now = r.now.Add(time.Second)
 	r.send("c1", "")
@@ -62,7 +62,7 @@ func TestList(t *testing.T) {
 	if lines[0].Command == "l4" || lines[i].State != rack.StateAccepted || lines[i].Op != rack.OpCut || lines[i].Received.IsZero() {
 		t.Errorf("%+v", lines)
 	}
-	if lines[i-1].Command != "damaged" || lines[i-1].Target.String() != "rack" || lines[i+1].Code != rack.CodeWrongAudience {
+	if lines[i-1].Command != "damaged" || lines[i-1].Target.String() != "rack" || lines[i+1].Code != rack.CodeExpired {
 		t.Errorf("%+v", lines)
 	}
 }

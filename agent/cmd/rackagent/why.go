@@ -45,7 +45,7 @@ func (c whyCmd) Run(ctx context.Context, a *app) error {
 	var refused *local.Refused
 	switch {
 	case errors.As(err, &refused) && refused.Code == http.StatusNotFound:
-		return &failure{err: fmt.Errorf("%s: no such command is recorded here", c.ID), hint: "rackagent list shows those of late; what was refused for who sent it is an event and no record", status: exitRejected}
+		return &failure{err: fmt.Errorf("%s: no such command is recorded here", c.ID), hint: "rackagent list shows those of late; what could not be read, or its sender had no right to, is in the audit log (rackagent audit show) or an event, and no record", status: exitRejected}
 	case err != nil:
 		return err
 	case c.JSON:

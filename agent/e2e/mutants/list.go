@@ -376,7 +376,7 @@ func mutants() []mutant {
 		},
 		{
 			"a signed number comes again", "agent/command/seqs.go",
-			"	may := s.held[cmd.Hash] || s.fresh(cmd)\n", "	may := s.held[cmd.Hash] || !s.fresh(cmd)\n",
+			"	may := s.held[cmd.Hash] || s.fresh(cmd) && (", "	may := s.held[cmd.Hash] || !s.fresh(cmd) && (",
 			[]string{desk},
 		},
 		{
@@ -385,9 +385,34 @@ func mutants() []mutant {
 			[]string{"agent/journal", whole},
 		},
 		{
-			"a signed command's role is not asked", "agent/command/screen.go",
-			"	if bad := d.authorise(cmd); bad != nil {\n", "	if bad := d.authorise(cmd); bad != nil && cmd.Key == \"\" {\n",
+			"a signed command's role is not asked", "agent/command/message.go",
+			"	if bad := d.entitled(&cmd); bad != nil {\n", "	if bad := d.entitled(&cmd); bad != nil && cmd.Key == \"\" {\n",
 			[]string{desk, whole},
+		},
+		{
+			"a command without a right leaves a record", "agent/command/message.go",
+			"		d.deny(now, cmd, ack, bad)\n", "		d.reject(now, cmd, ack, bad)\n",
+			[]string{desk},
+		},
+		{
+			"refusals fill the journal", "agent/journal/draft.go",
+			"	return it.spare || d.room.all > 0 && (", "	return true || it.spare || d.room.all > 0 && (",
+			[]string{"agent/journal"},
+		},
+		{
+			"the count of refusals is lost at a start", "agent/journal/found.go",
+			", refused: l.standing.onlyRefused()})", "})",
+			[]string{"agent/journal"},
+		},
+		{
+			"counts are kept for other lives", "agent/command/seqs.go",
+			"s.fresh(cmd) && (cmd.AudBoot == \"\" || cmd.AudBoot == s.boot)", "s.fresh(cmd)",
+			[]string{desk},
+		},
+		{
+			"refusals push the deeds out of the audit log", "agent/audit.go",
+			"		entry.Loose = entry.Loose || o.State", "		entry.Loose = entry.Loose && o.State",
+			[]string{whole},
 		},
 		{
 			"a role without firm nodes may sign for them", "agent/command/keys.go",

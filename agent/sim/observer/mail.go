@@ -58,6 +58,9 @@ type envelope struct {
 	Seq     *int64  `json:"seq"`
 	Aud     *string `json:"aud"`
 	AudBoot string  `json:"aud_boot"`
+	// What the agent must understand before it asks who sent it.
+	If     json.RawMessage `json:"if"`
+	Parent json.RawMessage `json:"parent"`
 }
 
 // status is a state of a command as the agent told it.

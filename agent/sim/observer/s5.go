@@ -163,10 +163,28 @@ func (t *teller) hear(s *status) string {
 
 // turnedAway judges a rejection that leaves the id free.
 func (t *teller) turnedAway(s *status) string {
-	if slices.Contains([]string{"busy", "rate_limited", "observing", "id_conflict", "journal_full"}, s.Code) {
+	switch s.Code {
+	case "busy", "rate_limited", "observing", "id_conflict", "journal_full":
+		return ""
+	case "bad_schema", "unsupported", "wrong_audience", "unknown_key": // refused before its sender was found to have a right to it
+		return ""
+	}
+	if t.run.mail.denied(s) {
 		return ""
 	}
 	return "it is rejected " + s.Code + " without a number, as if that were no outcome"
+}
+
+// denied tells whether a command was refused, under a code that otherwise is an outcome, before its sender was found to have a
+// right to it: bound to another life, with a precondition that the agent cannot read, or passed on by an agent without its proof.
+func (m *mail) denied(s *status) bool {
+	return slices.ContainsFunc(m.deliveries, func(d *delivery) bool {
+		c := d.order
+		if c.ID == nil || *c.ID != s.ID || d.at.After(s.at) {
+			return false
+		}
+		return c.Parent != nil || s.Code == "replay" && c.AudBoot != "" && c.AudBoot != s.Boot || s.Code == "precondition" && c.If != nil
+	})
 }
 
 // terminal judges a terminal result, or one part of it.
