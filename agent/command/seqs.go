@@ -14,7 +14,7 @@ const maxAgain = 64
 // neither a replay nor a late arrival has an effect; but a command that was turned away without an outcome may come
 // again as it is, although later ones were taken meanwhile.
 type seqs struct {
-	boot string // of this life
+	boot  string // of this life
 	high  map[rack.SeqOf]int64
 	again map[rack.SeqOf][]int64
 	// held are the commands, by hash, that took their number and have no record yet. It comes again if they get none.
