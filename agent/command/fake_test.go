@@ -497,7 +497,7 @@ func publicOf(kid string) ed25519.PublicKey {
 
 // people are who the desk of the tests knows.
 func people() Identities {
-	outlets := []rack.Op{rack.OpEnergise, rack.OpCut, rack.OpCycle, rack.OpIdentify, rack.OpGet, rack.OpList, rack.OpCancel}
+	outlets := []rack.Op{rack.OpEnergise, rack.OpCut, rack.OpCycle, rack.OpIdentify, rack.OpGet, rack.OpList, rack.OpCancel, rack.OpLock}
 	return Identities{
 		Roles: []Role{
 			{Name: "operator", Verbs: append(outlets, rack.OpJournalAccept), Firm: true},

@@ -186,7 +186,7 @@ func touchesFirm(l *rack.Layout, op rack.Op, t rack.Target) bool {
 	if !t.Several() {
 		return firm(l, t)
 	}
-	nodes, _ := l.Members(t)
+	nodes := nodesOf(l, t)
 	isFirm := func(n rack.Node) bool { return n.Class.Firm() }
 	if op == rack.OpUnlock {
 		return slices.ContainsFunc(nodes, isFirm)
@@ -196,14 +196,27 @@ func touchesFirm(l *rack.Layout, op rack.Op, t rack.Target) bool {
 
 // firm tells whether a target names a firm node or an outlet of one.
 func firm(l *rack.Layout, t rack.Target) bool {
-	node, ok := rack.Node{}, false
-	switch t.Kind {
-	case rack.TargetNode:
-		node, ok = l.Node(t.Name)
-	case rack.TargetOutlet:
+	if t.Several() {
+		return false
+	}
+	nodes := nodesOf(l, t)
+	return len(nodes) == 1 && nodes[0].Class.Firm()
+}
+
+// nodesOf lists the nodes that a target is about.
+func nodesOf(l *rack.Layout, t rack.Target) []rack.Node {
+	if t.Several() {
+		nodes, _ := l.Members(t)
+		return nodes
+	}
+	node, ok := l.Node(t.Name)
+	if t.Kind == rack.TargetOutlet {
 		node, ok = l.NodeOf(t.Outlet)
 	}
-	return ok && node.Class.Firm()
+	if !ok {
+		return nil
+	}
+	return []rack.Node{node}
 }
 
 // mayAdd takes one of the commands that an issuer may add power with. What only its key proves counts per issuer, not

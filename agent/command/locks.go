@@ -1,6 +1,8 @@
 package command
 
 import (
+	"iter"
+	"slices"
 	"time"
 
 	"rackagent/agent/rack"
@@ -25,6 +27,9 @@ func (d *Desk) lock(now time.Time, cmd rack.Command) (deed, *rack.Refusal) {
 			return deed{}, refuse(rack.CodeBusy, "command %s is about to change the lock of %s", p.cmd.ID, cmd.Target)
 		}
 	}
+	if bad := d.mayHalt(cmd); bad != nil {
+		return deed{}, bad
+	}
 	order, stands, bad := d.o.Orders.Lock(now, cmd)
 	unlock := cmd.Op == rack.OpUnlock
 	switch {
@@ -43,6 +48,42 @@ func (d *Desk) lock(now time.Time, cmd rack.Command) (deed, *rack.Refusal) {
 		outcome: rack.Outcome{Text: text}, records: []rack.Record{rec},
 		order: func(done func()) { d.o.Orders.Keep(cmd, order, unlock, done) },
 	}, nil
+}
+
+// mayHalt holds a lock that has no right to firm nodes off what is under way on one: it would stop it before its next step,
+// and a cycle that is stopped in its open half leaves a server without power.
+func (d *Desk) mayHalt(cmd rack.Command) *rack.Refusal {
+	if cmd.Op != rack.OpLock || cmd.Firm {
+		return nil
+	}
+	locked := nodesOf(d.o.Layout, cmd.Target)
+	under := func(other *rack.Command) bool {
+		return touchesFirm(d.o.Layout, other.Op, other.Target) && slices.ContainsFunc(nodesOf(d.o.Layout, other.Target), func(n rack.Node) bool {
+			return slices.ContainsFunc(locked, func(l rack.Node) bool { return l.Name == n.Name })
+		})
+	}
+	for id, other := range d.moving() {
+		if under(other) {
+			return refuse(rack.CodeFirmGuard, "command %s is under way on %s, a firm target: whoever has no right to firm nodes stops nothing there; lock it when that has ended", id, other.Target)
+		}
+	}
+	return nil
+}
+
+// moving are the commands with a plan that is carried out, or is being recorded for that.
+func (d *Desk) moving() iter.Seq2[string, *rack.Command] {
+	return func(yield func(string, *rack.Command) bool) {
+		for id, u := range d.open {
+			if u.cmd.Op.MovesPower() && !yield(id, &u.cmd) {
+				return
+			}
+		}
+		for id, p := range d.flight {
+			if p.plan != nil && !yield(id, &p.cmd) {
+				return
+			}
+		}
+	}
 }
 
 // keep hands an order that is on disk on, and tells the result once it is in force. Until then the command stays in

@@ -219,3 +219,57 @@ func TestWhatTouchesFirmNodes(t *testing.T) {
 		}
 	}
 }
+
+// TestALockStopsNoServerWithoutARight: a cycle of a server that a lock stops in its open half leaves the server dark. Who has
+// no right to servers cannot bring that about; whoever has may.
+func TestALockStopsNoServerWithoutARight(t *testing.T) {
+	for _, c := range []struct {
+		name, kid, under, lock, said string
+	}{
+		{"the node, unsigned", "", "node/gpu-1", "node/gpu-1", "rejected 1 firm_guard"},
+		{"its outlet, unsigned", "", "node/gpu-1", "outlet/pdu-a.2", "rejected 1 firm_guard"},
+		{"the rack, unsigned", "", "outlet/pdu-a.2", "rack", "rejected 1 firm_guard"},
+		{"the rack, of a role without firm nodes", "shed-1", "node/gpu-1", "rack", "rejected 1 firm_guard"},
+		{"a miner beside it, unsigned", "", "node/gpu-1", "node/asic-1", "succeeded 1"},
+		{"the node, of a role with firm nodes", "alice-1", "node/gpu-1", "node/gpu-1", "succeeded 1"},
+		{"nothing under way on it, unsigned", "", "node/asic-1", "node/gpu-1", "succeeded 1"},
+		{"the rack, a miner under way, unsigned", "", "node/asic-1", "rack", "succeeded 1"},
+	} {
+		for _, recording := range []bool{false, true} {
+			r := newRig(t)
+			r.book.manual = recording
+			r.sendSigned("c1", "bob-1", 1, `"op":"outlet.cycle","target":"`+c.under+`"`)
+			members := `"op":"lock","target":"` + c.lock + `","exp":` + at(20*time.Second)
+			if c.kid == "" {
+				r.send("l1", members)
+			} else {
+				r.sendSigned("l1", c.kid, 1, members)
+			}
+			r.book.commit(2)
+			r.settle()
+			if said := r.broker.said("l1"); !slices.Equal(said, []string{c.said}) {
+				t.Errorf("%s, being recorded %t: %v", c.name, recording, said)
+			}
+		}
+	}
+	r := newRig(t)
+	r.sendSigned("c1", "bob-1", 1, `"op":"outlet.cycle","target":"node/gpu-1"`)
+	r.finish(t, "c1", rack.StateSucceeded, 2, "")
+	r.send("l1", `"op":"lock","target":"node/gpu-1"`)
+	r.expect(t, "l1", "succeeded 1") // it has ended
+}
+
+// TestWhoMayTouchFirmNodes: the power logic is told what the role says, not what the message does.
+func TestWhoMayTouchFirmNodes(t *testing.T) {
+	r := newRig(t)
+	r.send("u", "")
+	r.sendSigned("a", "alice-1", 1, "")
+	r.sendSigned("s", "shed-1", 1, `"exp":`+at(20*time.Second))
+	r.Offer(r.local("l", r.payload("l", ""))) // uid:1000 is alice
+	r.settle()
+	for id, want := range map[string]bool{"u": false, "a": true, "s": false, "l": true} {
+		if got := r.open[id]; got == nil || got.cmd.Firm != want {
+			t.Errorf("%s: %+v", id, got)
+		}
+	}
+}

@@ -84,7 +84,9 @@ func (d *Desk) entitled(cmd *rack.Command) *rack.Refusal {
 	case cmd.AudBoot != "" && cmd.AudBoot != d.o.Boot:
 		return refuse(rack.CodeReplay, "bound to another boot than %s", d.o.Boot)
 	}
-	return d.authorise(cmd)
+	bad := d.authorise(cmd)
+	cmd.Firm = bad == nil && cmd.Signed && d.ring.roles[cmd.Role].Firm
+	return bad
 }
 
 // judge makes the checks that need the clock, and fixes until when the command may start.

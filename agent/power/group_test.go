@@ -212,7 +212,7 @@ func TestEnergiseOfSeveralIsOrderedAndStaggered(t *testing.T) {
 		target, trace string
 	}{{"group/back", "energise 3, energise 1"}, {"rack", "energise 1, energise 2, energise 3, energise 4, energise 5, energise 6"}} {
 		r := offRig(t, groupLayout())
-		r.must("c1", rack.OpEnergise, c.target, func(c *rack.Command) { c.Signed = true })
+		r.must("c1", rack.OpEnergise, c.target, func(c *rack.Command) { c.Signed, c.Firm = true, true })
 		r.run(15 * time.Second)
 		r.result("c1")
 		if r.trace() != c.trace {
@@ -229,7 +229,7 @@ func TestEnergiseOfSeveralIsOrderedAndStaggered(t *testing.T) {
 // A server is energised with others only where all of them are servers and somebody has signed for it.
 func TestEnergiseOfServersTogether(t *testing.T) {
 	r := offRig(t, groupLayout())
-	r.must("c1", rack.OpEnergise, "group/servers", func(c *rack.Command) { c.Signed = true })
+	r.must("c1", rack.OpEnergise, "group/servers", func(c *rack.Command) { c.Signed, c.Firm = true, true })
 	r.run(15 * time.Second)
 	r.expect("c1", rack.StateSucceeded, "")
 	if r.trace() != "energise 7, energise 8" {
@@ -444,7 +444,7 @@ func TestTwoCutsOfGroups(t *testing.T) {
 // On firm nodes the order of arrival stands, whatever lowers and whatever adds.
 func TestOnServersTheOrderOfArrivalStands(t *testing.T) {
 	r := offRig(t, groupLayout())
-	signed := func(c *rack.Command) { c.Signed = true }
+	signed := func(c *rack.Command) { c.Signed, c.Firm = true, true }
 	r.hang[outlet(7)] = true
 	r.must("s1", rack.OpEnergise, "group/servers", signed)
 	r.must("s2", rack.OpEnergise, "outlet/pdu-a.8", signed)

@@ -329,7 +329,7 @@ func TestAnOutletWithoutANodeCountsAndIsNotStarted(t *testing.T) {
 	if got := r.m.Snapshot(r.now).ledger(r.now).load(l.Feeds[1]); got.W != 5*3400+3000+3200 {
 		t.Errorf("bank %+v", got)
 	}
-	signed := func(c *rack.Command) { c.Signed = true }
+	signed := func(c *rack.Command) { c.Signed, c.Firm = true, true }
 	if ref := r.command("on", rack.OpEnergise, "outlet/pdu-a.1", signed); ref == nil || ref.Code != rack.CodeWiringUnproven {
 		t.Errorf("%v, want wiring_unproven", ref)
 	}

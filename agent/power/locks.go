@@ -94,7 +94,7 @@ func (s *Snapshot) Lock(now time.Time, c rack.Command) (order rack.Order, stands
 }
 
 // unlock judges the release of the lock at place i of the orders; below 0: there is none. It also releases a lock on what
-// is no longer configured. What allows more on a firm node needs an identity; a lock, which allows less, does not.
+// is no longer configured. What allows more on a firm node needs a right to it; a lock, which allows less, does not.
 func (s *Snapshot) unlock(c rack.Command, i int) (rack.Order, bool, *rack.Refusal) {
 	if i < 0 {
 		text := fmt.Sprintf("%s has no lock", c.Target)
@@ -105,8 +105,8 @@ func (s *Snapshot) unlock(c rack.Command, i int) (rack.Order, bool, *rack.Refusa
 		}
 		return rack.Order{}, false, refuse(rack.CodePrecondition, "%s", text)
 	}
-	if why := s.firmBehind(c.Target); why != "" && !c.Signed {
-		return rack.Order{}, false, refuse(rack.CodeFirmGuard, "%s: an unsigned command does not unlock it", why)
+	if why := s.firmBehind(c.Target); why != "" && !c.Firm {
+		return rack.Order{}, false, refuse(rack.CodeFirmGuard, "%s: %s does not unlock it", why, withoutFirm(c))
 	}
 	return s.Orders[i], true, nil
 }

@@ -98,7 +98,12 @@ func TestOneLockDoesNotStandForAnother(t *testing.T) {
 }
 
 func TestJudgementOfLocks(t *testing.T) {
-	unsigned := func(c *rack.Command) { c.Signed, c.Issuer = false, "ctl-1" }
+	unsigned := func(c *rack.Command) { c.Signed, c.Firm, c.Issuer = false, false, "ctl-1" }
+	miners := func(c *rack.Command) { c.Firm = false } // a role without firm nodes
+	other := func(r *rig) {
+		lockOn("node/asic-1")(r)
+		r.step(Identified{PDU: "pdu-a", Ident: ident("OTHER")})
+	}
 	for _, c := range []struct {
 		name, target string
 		op           rack.Op
@@ -118,10 +123,10 @@ func TestJudgementOfLocks(t *testing.T) {
 		{"unlock a server's outlet, unsigned", "outlet/pdu-a.8", rack.OpUnlock, unsigned, lockOn("outlet/pdu-a.8"), rack.CodeFirmGuard},
 		{"unlock a rack with a server, unsigned", "rack", rack.OpUnlock, unsigned, lockOn("rack"), rack.CodeFirmGuard},
 		{"unlock a server, signed", "node/gpu-1", rack.OpUnlock, nil, lockOn("node/gpu-1"), ""},
-		{"unlock on another board, unsigned", "node/asic-1", rack.OpUnlock, unsigned, func(r *rig) {
-			lockOn("node/asic-1")(r)
-			r.step(Identified{PDU: "pdu-a", Ident: ident("OTHER")})
-		}, rack.CodeFirmGuard},
+		{"unlock on another board, unsigned", "node/asic-1", rack.OpUnlock, unsigned, other, rack.CodeFirmGuard},
+		{"unlock on another board, without firm nodes", "node/asic-1", rack.OpUnlock, miners, other, rack.CodeFirmGuard},
+		{"unlock on another board", "node/asic-1", rack.OpUnlock, nil, other, ""},
+		{"unlock a miner, without firm nodes", "node/asic-1", rack.OpUnlock, miners, lockOn("node/asic-1"), ""},
 		{"unlock what is gone, unsigned", "node/gone", rack.OpUnlock, unsigned, func(r *rig) {
 			r.step(Ordered{Order: rack.Order{Kind: rack.OrderLock, Target: rack.NodeTarget("gone")}})
 		}, rack.CodeFirmGuard},
@@ -333,4 +338,17 @@ func TestLoopKeepsALock(t *testing.T) {
 		cancel()
 		synctest.Wait()
 	})
+}
+
+// TestWhatCountsAsFirmIsNotStartedByARoleWithout: on a board that is not the one configured, any outlet may feed a server.
+func TestWhatCountsAsFirmIsNotStartedByARoleWithout(t *testing.T) {
+	r := offRig(t, groupLayout())
+	r.step(Identified{PDU: "pdu-a", Ident: ident("OTHER")})
+	signed := func(c *rack.Command) { c.Signed = true }
+	if got := r.command("c1", rack.OpEnergise, "node/asic-1", signed); got == nil || got.Code != rack.CodeWiringUnproven {
+		t.Errorf("by a role without firm nodes: %v, want wiring_unproven", got)
+	}
+	if got := r.command("c2", rack.OpEnergise, "node/asic-1", signed, func(c *rack.Command) { c.Firm = true }); got != nil {
+		t.Errorf("by a role with firm nodes: %v", got)
+	}
 }

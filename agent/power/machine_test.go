@@ -108,6 +108,10 @@ func TestFirmNodeIsNeverCut(t *testing.T) {
 	if got := r.command("c", rack.OpEnergise, "node/gpu-1"); got == nil || got.Code != rack.CodeFirmGuard {
 		t.Errorf("unsigned energise of a firm node: %v, want firm_guard", got)
 	}
+	signed := func(c *rack.Command) { c.Signed = true }
+	if got := r.command("c", rack.OpEnergise, "node/gpu-1", signed); got == nil || got.Code != rack.CodeFirmGuard {
+		t.Errorf("energise of a firm node by a role without: %v, want firm_guard", got)
+	}
 	if len(r.writes) != 0 {
 		t.Errorf("trace: %s", r.trace())
 	}

@@ -234,21 +234,29 @@ func admissible(now time.Time, s *Snapshot, c rack.Command, o rack.OutletID) *ra
 	return bankReady(s, o, c.Op)
 }
 
-// energisable holds what only starts ask for: an identity where the load may be firm.
+// energisable holds what only starts ask for: a right to firm nodes where the load may be one.
 func energisable(s *Snapshot, c rack.Command, o rack.OutletID, node rack.Node) *rack.Refusal {
 	if node.Name == "" {
 		return refuse(rack.CodeWiringUnproven, "outlet %s feeds no configured node: what would start is not known", o)
 	}
-	if c.Op != rack.OpEnergise || c.Signed {
+	if c.Op != rack.OpEnergise || c.Firm {
 		return nil
 	}
 	if node.Class.Firm() {
-		return refuse(rack.CodeFirmGuard, "outlet %s feeds %s, a firm node: an unsigned command does not move it", o, node.Name)
+		return refuse(rack.CodeFirmGuard, "outlet %s feeds %s, a firm node: %s does not move it", o, node.Name, withoutFirm(c))
 	}
 	if w, why := s.Wiring(o); w == rack.WiringUnproven {
-		return refuse(rack.CodeWiringUnproven, "outlet %s counts as firm: %s", o, why)
+		return refuse(rack.CodeWiringUnproven, "outlet %s counts as firm: %s; %s does not move it", o, why, withoutFirm(c))
 	}
 	return nil
+}
+
+// withoutFirm names a command that has no right to firm nodes.
+func withoutFirm(c rack.Command) string {
+	if c.Signed && c.Role != "" {
+		return "role " + c.Role
+	}
+	return "an unsigned command"
 }
 
 // bankReady refuses when nothing is known of the relay, or when a bank that lost control cannot be taken over as

@@ -383,7 +383,7 @@ func (r *rig) lock(id string, op rack.Op, target string, change ...func(*rack.Co
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	c := rack.Command{ID: id, Op: op, Target: tg, Signed: true, Issuer: "uid:1000"}
+	c := rack.Command{ID: id, Op: op, Target: tg, Signed: true, Firm: true, Issuer: "uid:1000"}
 	for _, f := range change {
 		f(&c)
 	}

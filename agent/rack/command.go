@@ -114,6 +114,8 @@ type Command struct {
 	Parent     *Parent   `json:"parent,omitempty"`   // what another agent passes on
 	Hash       Hash      `json:"hash"`
 	Received   time.Time `json:"received"` // carries the monotonic clock until it is stored
+	// Firm: the role of its issuer reaches firm nodes, and so what counts as one. Never stored: a command is not continued.
+	Firm bool `json:"-"`
 	// StartBy is Exp turned into the monotonic clock on receipt; never stored, never moved afterwards.
 	StartBy time.Time `json:"-"`
 }

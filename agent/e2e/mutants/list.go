@@ -451,8 +451,23 @@ func mutants() []mutant {
 		},
 		{
 			"a firm node is started for nobody who signed", "agent/power/plan.go",
-			"	if c.Op != rack.OpEnergise || c.Signed {\n", "	if c.Op != rack.OpEnergise || c.Op != \"\" {\n",
+			"	if c.Op != rack.OpEnergise || c.Firm {\n", "	if c.Op != rack.OpEnergise || c.Op != \"\" {\n",
 			[]string{power, whole},
+		},
+		{
+			"a signature stands for the right to firm nodes", "agent/command/screen.go",
+			"	cmd.Firm = bad == nil && cmd.Signed && d.ring", "	cmd.Firm = bad == nil && cmd.Signed || d.ring",
+			[]string{desk},
+		},
+		{
+			"a lock stops a server half way", "agent/command/locks.go",
+			"	if cmd.Op != rack.OpLock || cmd.Firm {\n", "	if cmd.Op == rack.OpLock || cmd.Firm {\n",
+			[]string{desk},
+		},
+		{
+			"a lock being set passes by what is being recorded", "agent/command/locks.go",
+			"			if p.plan != nil && !yield(id, &p.cmd) {\n", "			if p.plan == nil && !yield(id, &p.cmd) {\n",
+			[]string{desk},
 		},
 		{
 			"a flood is answered, signed or not", "agent/command/message.go",
