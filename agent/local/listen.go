@@ -75,19 +75,26 @@ func removeStale(ctx context.Context, path string) error {
 	return os.Remove(path)
 }
 
-// maxConns bounds the connections, and with them all that requests can hold at once. Arbitrary.
-const maxConns = 32
+const (
+	// maxConns bounds the connections, and with them all that requests can hold at once. Arbitrary.
+	maxConns = 32
+	// maxOfOne bounds those of one uid, so that a program that leaks them shuts out no person. Arbitrary.
+	maxOfOne = 8
+)
 
-// capped hands out at most maxConns connections at a time and asks the kernel about each. One too many is told
-// so and closed, so that a person sees why.
+// capped hands out a bounded number of connections at a time and asks the kernel about each. One too many is told so and
+// closed, so that a person sees why.
 type capped struct {
 	net.Listener
-	slots chan struct{} // one per connection in use
-	who   func(net.Conn) Peer
+	who func(net.Conn) Peer
+
+	mu   sync.Mutex
+	open map[Peer]int // connections in use
+	all  int
 }
 
 func newCapped(l net.Listener, who func(net.Conn) Peer) *capped {
-	return &capped{Listener: l, slots: make(chan struct{}, maxConns), who: who}
+	return &capped{Listener: l, who: who, open: map[Peer]int{}}
 }
 
 // Accept waits for the next connection that there is room for.
@@ -97,12 +104,31 @@ func (l *capped) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		select {
-		case l.slots <- struct{}{}:
-			return &conn{Conn: c, peer: l.who(c), release: sync.OnceFunc(func() { <-l.slots })}, nil
-		default:
-			turnAway(c)
+		p := l.who(c)
+		if l.take(p) {
+			return &conn{Conn: c, peer: p, release: sync.OnceFunc(func() { l.giveBack(p) })}, nil
 		}
+		turnAway(c)
+	}
+}
+
+func (l *capped) take(p Peer) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all >= maxConns || l.open[p] >= maxOfOne {
+		return false
+	}
+	l.all++
+	l.open[p]++
+	return true
+}
+
+func (l *capped) giveBack(p Peer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all--
+	if l.open[p]--; l.open[p] == 0 {
+		delete(l.open, p)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -147,6 +148,11 @@ func run(t *testing.T, d Desk, l net.Listener) (stop func()) {
 	if _, ok := l.(*pipes); ok { // which the kernel knows nothing of
 		s.who = func(net.Conn) Peer { return Peer{UID: 1000} }
 	}
+	return serve(t, s, l)
+}
+
+func serve(t *testing.T, s *Server, l net.Listener) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx, l) }()
@@ -435,7 +441,18 @@ func ask(t *testing.T, c net.Conn) int {
 }
 
 func TestConnectionsAreCapped(t *testing.T) {
-	path := serving(t, newDesk())
+	s, err := New(Opts{Boot: boot, Desk: newDesk(), Status: status})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var uid atomic.Uint32 // of whoever dials next
+	s.who = func(net.Conn) Peer { return Peer{UID: uid.Load()} }
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := Listen(t.Context(), path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(t, s, l)
 	dial := func() net.Conn {
 		c, err := net.Dial("unix", path)
 		if err != nil {
@@ -444,18 +461,26 @@ func TestConnectionsAreCapped(t *testing.T) {
 		t.Cleanup(func() { c.Close() })
 		return c
 	}
-	var open []net.Conn
-	for range maxConns {
-		open = append(open, dial())
-		if code := ask(t, open[len(open)-1]); code != 200 {
-			t.Fatalf("connection %d: %d", len(open), code)
+	tooMany := func(who string) {
+		t.Helper()
+		res, err := http.ReadResponse(bufio.NewReader(dial()), nil) //nolint:bodyclose // its connection is closed at the end
+		if err != nil || res.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("one too many of %s: %v, %v", who, res, err)
 		}
 	}
-	over := dial()
-	res, err := http.ReadResponse(bufio.NewReader(over), nil) //nolint:bodyclose // its connection is closed at the end
-	if err != nil || res.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("one too many: %v, %v", res, err)
+	var open []net.Conn
+	for n := range maxConns {
+		uid.Store(1000 + uint32(n/maxOfOne))
+		open = append(open, dial())
+		if code := ask(t, open[n]); code != 200 {
+			t.Fatalf("connection %d: %d", n, code)
+		}
+		if n == maxOfOne-1 {
+			tooMany("one uid") // and the next is another's
+		}
 	}
+	uid.Store(2000)
+	tooMany("all")
 	open[7].Close()
 	for tries := 0; ask(t, dial()) != 200; tries++ { // the server has to notice first
 		if tries > 10_000 {
