@@ -14,6 +14,7 @@ const (
 	approvalLimit = 5 * time.Minute
 	// maxSecond bounds the commands that wait for one. Arbitrary: each is on a person's mind.
 	maxSecond = 32
+	maxOfOne  = 8 // of one issuer, so that one does not keep all others waiting
 )
 
 // second is a command that waits for a second person. It holds nothing: no node, no reservation.
@@ -34,8 +35,8 @@ func (d *Desk) needsSecond(cmd *rack.Command) bool {
 
 // wait has a command recorded that waits. What would be refused anyway is refused at once: nobody is asked for nothing.
 func (d *Desk) wait(now time.Time, cmd rack.Command, ack func()) {
-	if len(d.seconds) >= maxSecond {
-		d.turnAway(now, cmd, ack, refuse(rack.CodeBusy, "%d commands wait for a second person", len(d.seconds)))
+	if bad := d.manyWait(cmd.Issuer); bad != nil {
+		d.turnAway(now, cmd, ack, bad)
 		return
 	}
 	tried := cmd
@@ -51,6 +52,22 @@ func (d *Desk) wait(now time.Time, cmd rack.Command, ack func()) {
 	s := &second{cmd: cmd, until: until, word: d.waitingWord(now, &cmd, until), n: 2}
 	d.submit(&pending{cmd: cmd, second: s, acks: hold(ack)},
 		rack.Record{Kind: rack.RecordWaiting, At: now, ID: cmd.ID, Command: &cmd, Until: until, Lowers: cmd.Op.OnlyLowers()})
+}
+
+func (d *Desk) manyWait(issuer string) *rack.Refusal {
+	own := 0
+	for _, s := range d.seconds {
+		if s.cmd.Issuer == issuer {
+			own++
+		}
+	}
+	switch {
+	case len(d.seconds) >= maxSecond:
+		return refuse(rack.CodeBusy, "%d commands wait for a second person", len(d.seconds))
+	case own >= maxOfOne:
+		return refuse(rack.CodeBusy, "%d commands of %s wait for a second person", own, issuer)
+	}
+	return nil
 }
 
 func (d *Desk) waitingWord(at time.Time, cmd *rack.Command, until time.Time) rack.Outcome {

@@ -290,9 +290,18 @@ func TestBreakGlass(t *testing.T) {
 
 func TestTooManyWait(t *testing.T) {
 	r := signedRig(t)
-	for i := range maxSecond + 1 {
+	for i := range maxOfOne + 1 {
 		r.now = r.now.Add(time.Second)
 		r.asks(fmt.Sprintf("c%d", i), int64(i+1))
 	}
-	r.expect(t, fmt.Sprintf("c%d", maxSecond), "rejected 0 busy")
+	r.expect(t, fmt.Sprintf("c%d", maxOfOne), "rejected 0 busy")
+	r.sendSigned("b1", "bob-1", 1, forced) // another person is not kept waiting by that
+	r.expect(t, "b1", "waiting 1 approval_required")
+	for i := range maxSecond {
+		s := *r.seconds["b1"]
+		s.cmd.Issuer = fmt.Sprintf("p%d", i)
+		r.seconds[s.cmd.Issuer] = &s
+	}
+	r.sendSigned("b2", "bob-1", 2, forced)
+	r.expect(t, "b2", "rejected 0 busy")
 }

@@ -122,7 +122,7 @@ type Desk struct {
 	seqs     *seqs
 	verifies bucket
 	answers  bucket
-	rates    map[rack.Origin]*bucket
+	gates    gates
 	events   bucket
 	untold   int                    // refused messages that no event told yet
 	flight   map[string]*pending    // submitted to the journal as new, by id
@@ -139,6 +139,10 @@ type Desk struct {
 const (
 	ratePerS = 10 // commands per second and way in, on average
 	burst    = 20
+
+	// What every issuer has beside that rate, so that nobody's flood shuts out another. Arbitrary: what a person types.
+	ownPerS  = 1
+	ownBurst = 5
 
 	// verifyPerS bounds what forgeries under a known kid can cost: a signature takes 40 us on an x86 core and 1 ms on a
 	// small ARM, so a flood takes a tenth of one. It is above ratePerS, which honest senders keep to.
@@ -181,12 +185,10 @@ func New(o Opts) (*Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	local, mqtt := newBucket(ratePerS, burst), newBucket(ratePerS, burst)
 	return &Desk{
 		o: o, in: newInbox(), ring: ring, seqs: newSeqs(o.Boot, o.Seqs), verifies: newBucket(verifyPerS, verifyBurst),
 		answers: newBucket(answerPerS, answerBurst),
-		// A flood over MQTT must not shut out the person at the rack: each way in has its own rate.
-		rates:   map[rack.Origin]*bucket{rack.OriginMQTT: &mqtt, rack.OriginLocal: &local},
+		gates:   newGates(o.Identities),
 		events:  newBucket(eventRate, eventBurst),
 		flight:  map[string]*pending{},
 		open:    map[string]*unfinished{},

@@ -17,7 +17,8 @@
 //	flood        over 100 signatures per second               rate_limited
 //	signature    wrong, or none and commands.unsigned is off  bad_signature
 //	----------
-//	rate         over 10 per second after a burst of 20       rate_limited *
+//	rate         over 10 per second after a burst of 20, and  rate_limited *
+//	             1 of the issuer's own after a burst of 5
 //	repeat       an id already known: the recorded outcome with dup:true; another payload under it   id_conflict *
 //	queue        too many commands are being recorded         busy *
 //	form         members, verb, target, arguments             bad_schema, unsupported, precondition *

@@ -169,7 +169,7 @@ func TestAFloodReordersNothing(t *testing.T) {
 	late := r.signed("c1", "alice-1", 1, "")
 	r.sendSigned("c2", "alice-1", 2, "")
 	repeat := r.signed("c2", "alice-1", 2, "")
-	for range burst {
+	for range burst + ownBurst {
 		r.Offer(r.message("again", repeat))
 	}
 	r.Offer(r.message("c1", late))

@@ -14,7 +14,7 @@ func (d *Desk) message(now time.Time, in Inbound) {
 	case bad != nil && !bad.Answerable:
 		d.tell(now, 1, bad.Code, bad.Text)
 		release(in.Ack)
-	case !d.rates[cmd.Origin].take(now):
+	case !d.gates.of(cmd).take(now, cmd):
 		d.tooFast(now, cmd, in.Ack)
 	case d.repeat(now, cmd, in.Ack):
 	case len(d.flight) >= maxFlight && !question(cmd):

@@ -51,7 +51,7 @@ func TestLocalQuestionsThatAreRefused(t *testing.T) {
 	r.ask("g1", `"op":"cmd.get","target":"rack","args":{"id":"nobody"}`)
 	r.ask("l1", lists+`,"if":{"gen":1}`)
 	r.ask("l2", lists+`,"args":{"n":201}`)
-	for i := range burst {
+	for i := range burst + ownBurst {
 		r.ask("f"+strconv.Itoa(i), lists)
 	}
 	r.book.manual = true
@@ -60,7 +60,7 @@ func TestLocalQuestionsThatAreRefused(t *testing.T) {
 	r.ask("g2", getsOf1)
 	for id, want := range map[string]string{
 		"g1": "rejected 1 unknown_target", "l1": "rejected 1 precondition", "l2": "rejected 0 bad_schema",
-		"f19": "rejected 0 rate_limited", "g2": "rejected 0 busy",
+		"f24": "rejected 0 rate_limited", "g2": "rejected 0 busy",
 	} {
 		if got := r.broker.told(id); !slices.Equal(got, []string{want}) {
 			t.Errorf("%s: %v, want %s", id, got, want)
