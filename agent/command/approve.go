@@ -71,10 +71,14 @@ func (d *Desk) manyWait(issuer string) *rack.Refusal {
 }
 
 func (d *Desk) waitingWord(at time.Time, cmd *rack.Command, until time.Time) rack.Outcome {
-	return rack.Outcome{
+	o := rack.Outcome{
 		Command: cmd.ID, State: rack.StateWaiting, N: 1, Code: rack.CodeApprovalRequired, At: at, Until: until, Sha256: cmd.Hash.String(),
-		Text: fmt.Sprintf("%s %s of %s waits for the approval of another person", cmd.Op, cmd.Target, cmd.Issuer),
+		Text: fmt.Sprintf("%s %s%s of %s waits for the approval of another person", cmd.Op, cmd.Target, cmd.Args.Words(), cmd.Issuer),
 	}
+	if cmd.Why != "" {
+		o.Text += fmt.Sprintf("; the reason given is %q", cmd.Why)
+	}
+	return o
 }
 
 // waits tells that a command waits: its record is on disk.

@@ -254,7 +254,7 @@ func (s *stream) state(parts [][]byte) error {
 // Errors of readReason, shown to the peer.
 var (
 	errBody   = errors.New(`want {"reason":"..."}`)
-	errReason = errors.New("reason: want 1 to 256 bytes without control characters")
+	errReason = errors.New("reason: want 1 to 256 bytes on one line, without characters that do not show")
 )
 
 func readReason(body io.Reader) (string, error) {
@@ -270,8 +270,7 @@ func readReason(body io.Reader) (string, error) {
 		return "", errBody
 	}
 	reason := strings.TrimSpace(in.Reason)
-	control := func(r rune) bool { return r < ' ' || r == 0x7f }
-	if reason == "" || len(reason) > maxReason || strings.ContainsFunc(reason, control) {
+	if reason == "" || len(reason) > maxReason || !rack.OneLine(reason) {
 		return "", errReason
 	}
 	return reason, nil

@@ -3,6 +3,7 @@ package rack
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"time"
 )
 
@@ -73,6 +74,15 @@ type Args struct {
 	Force     bool    `json:"force,omitempty"`
 	Reason    string  `json:"reason,omitempty"` // journal.accept
 	Sha256    string  `json:"sha256,omitempty"` // approve: Hash of the other command, in hexadecimal
+}
+
+// Words are the arguments that were given, as JSON behind a space; empty: there are none.
+func (a Args) Words() string {
+	raw, err := json.Marshal(a)
+	if err != nil || string(raw) == "{}" {
+		return ""
+	}
+	return " " + string(raw)
 }
 
 // If are preconditions; a command that carries one the agent cannot judge is rejected.

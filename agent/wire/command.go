@@ -27,11 +27,10 @@ const (
 const MaxListed = 200
 
 var (
-	jws     = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*$`)
-	verb    = regexp.MustCompile(`^[a-z][a-z0-9_.]{0,31}$`)
-	party   = regexp.MustCompile(`^[A-Za-z0-9._@/-]+$`)
-	digest  = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	printed = regexp.MustCompile(`^[^[:cntrl:]]*$`)
+	jws    = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*$`)
+	verb   = regexp.MustCompile(`^[a-z][a-z0-9_.]{0,31}$`)
+	party  = regexp.MustCompile(`^[A-Za-z0-9._@/-]+$`)
+	digest = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
 // Refused says why a payload is no command.
@@ -157,7 +156,7 @@ func envelope(cmd *rack.Command, m map[string]any) *Refused {
 	cmd.AudBoot = f.text("aud_boot", 1, maxName, rack.ValidCommandID)
 	cmd.Dry = f.flag("dry")
 	cmd.BreakGlass = f.flag("break_glass")
-	cmd.Why = f.text("why", 0, maxWhy, printed.MatchString)
+	cmd.Why = f.text("why", 0, maxWhy, rack.OneLine)
 	args, conditions, parent := f.object("args"), f.object("if"), f.object("parent")
 	arguments(args, cmd, shape)
 	preconditions(conditions, cmd)
@@ -208,7 +207,7 @@ func arguments(f *fields, cmd *rack.Command, shape form) {
 		DeadlineS: f.number("deadline_s", 0, maxDuration),
 		OffS:      f.number("off_s", 0, maxDuration),
 		Force:     f.flag("force"),
-		Reason:    f.text("reason", 1, maxWhy, printed.MatchString),
+		Reason:    f.text("reason", 1, maxWhy, rack.OneLine),
 		Sha256:    f.text("sha256", 64, 64, digest.MatchString),
 	}
 }

@@ -122,6 +122,10 @@ var refusals = []struct {
 	{`"dry":"yes"`, rack.CodeBadSchema, "dry"},
 	{`"dry":null`, rack.CodeBadSchema, "dry"},
 	{`"why":"a\nb"`, rack.CodeBadSchema, "why"},
+	{`"why":"a\u009b31mb"`, rack.CodeBadSchema, "why"},       // C1: the start of a terminal's escape sequence
+	{`"why":"cut \u202e1.a-udp"`, rack.CodeBadSchema, "why"}, // reads the other way round
+	{`"why":"a\u200bb"`, rack.CodeBadSchema, "why"},
+	{`"why":"a\u2028b"`, rack.CodeBadSchema, "why"},
 	{`"why":"` + strings.Repeat("x", 257) + `"`, rack.CodeBadSchema, "why"},
 	{`"args":null`, rack.CodeBadSchema, "args"},
 	{`"args":[]`, rack.CodeBadSchema, "args"},

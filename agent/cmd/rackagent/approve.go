@@ -51,6 +51,9 @@ func (c approveCmd) Run(ctx context.Context, a *app) error {
 		if !c.JSON {
 			printState(a, s)
 		}
+		if !c.Local {
+			say(a.err, "rackagent: what waits is told as the broker brings it; --sha256 with the hash that its sender reads to you proves it\n")
+		}
 		hash = s.Sha256
 	}
 	cmd.Arg = map[string]string{"id": c.ID, "sha256": hash}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"reflect"
 
 	"github.com/alecthomas/kong"
 
@@ -68,6 +69,7 @@ func (helpFlag) BeforeReset(k *kong.Context) error { return errors.Join(k.PrintU
 // execute runs one command line and gives the status to exit with.
 func execute(ctx context.Context, args []string, o outside) int {
 	var line commandLine
+	o.out, o.err = screen{o.out}, screen{o.err}
 	k, err := kong.New(&line, kong.Name("rackagent"), kong.Description(description), kong.NoDefaultHelp(), kong.Writers(o.out, o.err),
 		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, WrapUpperBound: 100}))
 	if err != nil {
@@ -93,5 +95,12 @@ type app struct {
 // printf writes to standard output.
 func (a *app) printf(format string, args ...any) { say(a.out, format, args...) }
 
-// say writes for a person. A reader that has gone is no error of what is said.
-func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
+// say writes for a person. A text within it ends no line. A reader that has gone is no error of what is said.
+func say(w io.Writer, format string, args ...any) {
+	for i, a := range args {
+		if s := reflect.ValueOf(a); s.Kind() == reflect.String { // states and codes, too
+			args[i] = oneLine(s.String())
+		}
+	}
+	_, _ = fmt.Fprintf(w, format, args...)
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"regexp"
@@ -229,7 +230,8 @@ func (s suggested) print(a *app) {
 		a.printf("Suggestions: none\n")
 		return
 	}
-	a.printf("Suggestions for %s. Lines behind a # are guesses; rackagent check refuses FILL-IN, and 0 for what cannot be 0, until the board's value stands there.\n\n%s", a.Config, s.YAML)
+	a.printf("Suggestions for %s. Lines behind a # are guesses; rackagent check refuses FILL-IN, and 0 for what cannot be 0, until the board's value stands there.\n\n", a.Config)
+	_, _ = io.WriteString(a.out, s.YAML)
 }
 
 func (b busAsked) print(a *app) {

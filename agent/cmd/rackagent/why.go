@@ -70,7 +70,7 @@ func printStory(a *app, s agent.Story) {
 	if c.Dry {
 		dry = " (dry: nothing was to be done)"
 	}
-	row("command", "%s: %s %s%s%s", c.ID, c.Op, c.Target, argWords(c.Args), dry)
+	row("command", "%s: %s %s%s%s", c.ID, c.Op, c.Target, c.Args.Words(), dry)
 	row("asked by", "%s", senderWords(c))
 	if c.Why != "" {
 		row("reason", "%s", c.Why)
@@ -114,15 +114,6 @@ func inBrackets(s string) string {
 		return ""
 	}
 	return " (" + s + ")"
-}
-
-// argWords are the arguments as somebody would have typed them.
-func argWords(args rack.Args) string {
-	raw, err := json.Marshal(args)
-	if err != nil || string(raw) == "{}" {
-		return ""
-	}
-	return " " + string(raw)
 }
 
 // senderWords: alice, role operator, signed with key alice-2026, number 4711.

@@ -36,10 +36,13 @@ func TestStatesInWords(t *testing.T) {
 	tell := func(name string, o rack.Outcome) {
 		t.Helper()
 		var out bytes.Buffer
-		printState(&app{outside: outside{out: &out}}, wire.Status{Outcome: o})
+		printState(&app{outside: outside{out: screen{&out}}}, wire.Status{Outcome: o})
 		golden(t, "words-"+name, said{out: out.String()})
 	}
 	tell("failed", failedCut())
+	lies := failedCut() // as a broker that lies may tell it
+	lies.Code, lies.Text = "ok\x1b[2J", "all is well\nsucceeded\u009b31m \u202e1.a-udp\t\xff"
+	tell("lies", lies)
 	half := failedCut()
 	half.State, half.Code, half.Text, half.Targets[2].State = rack.StateRunning, "", "", rack.StateRunning
 	tell("half-way", half)
