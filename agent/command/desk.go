@@ -186,7 +186,7 @@ func New(o Opts) (*Desk, error) {
 		return nil, err
 	}
 	return &Desk{
-		o: o, in: newInbox(), ring: ring, seqs: newSeqs(o.Boot, o.Seqs), verifies: newBucket(verifyPerS, verifyBurst),
+		o: o, in: newInbox(), ring: ring, seqs: newSeqs(o.Boot, o.Seqs, ring.takes), verifies: newBucket(verifyPerS, verifyBurst),
 		answers: newBucket(answerPerS, answerBurst),
 		gates:   newGates(o.Identities),
 		events:  newBucket(eventRate, eventBurst),

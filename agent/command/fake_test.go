@@ -221,7 +221,8 @@ func (b *book) found() (unacked []rack.Outcome, unfinished, waiting []rack.Entry
 func (b *book) seqs() map[rack.SeqOf]int64 {
 	out := map[rack.SeqOf]int64{}
 	for _, e := range b.entries {
-		if c := countOf(&e.Command); e.Command.Key != "" && !e.Command.Uncounted {
+		c := countOf(&e.Command)
+		if c.Key = e.Command.Key; c.Key != "" && !e.Command.Uncounted {
 			out[c] = max(out[c], e.Command.Seq)
 		}
 	}
@@ -393,6 +394,7 @@ type rig struct {
 	synced    bool
 	observing bool
 	unsigned  bool
+	revoked   string // the key that is, beside those that always are
 	book      *book
 	broker    *broker
 	runner    *runner
@@ -430,10 +432,14 @@ func newRig(t testing.TB) *rig {
 func (r *rig) start(t testing.TB) {
 	t.Helper()
 	unacked, unfinished, waiting := r.book.found()
+	ids := people()
+	for i := range ids.Keys {
+		ids.Keys[i].Revoked = ids.Keys[i].Revoked || ids.Keys[i].ID == r.revoked
+	}
 	d, err := New(Opts{
 		Layout: rackR17(), Boot: "boot-1", Unsigned: r.unsigned,
 		Synced: func() bool { return r.synced }, Birth: func() time.Time { return r.birth }, Observing: func() bool { return r.observing },
-		Identities: people(), Seqs: r.book.seqs(),
+		Identities: ids, Seqs: r.book.seqs(),
 		RefusalOf: r.book.refusalOf, Planner: r.planner, Runner: r.runner, Book: r.book, Publisher: r.broker, Identifier: r.boards, Orders: r.orders,
 		Event:   func(e rack.Event) { r.events = append(r.events, e) },
 		Unacked: unacked, Unfinished: unfinished, Waiting: waiting,

@@ -96,6 +96,11 @@ func (r *ring) key(id string) (Key, *wire.Refused) {
 	return k, nil
 }
 
+func (r *ring) takes(id string) bool {
+	_, bad := r.key(id)
+	return bad == nil
+}
+
 // local puts the identity that the socket has proven into a command. A uid that nobody entered keeps its number for a
 // name and has no role.
 func (r *ring) local(cmd *rack.Command, peer string) {

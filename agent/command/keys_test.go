@@ -193,6 +193,38 @@ func TestNumbersOfOtherLivesAreNotKept(t *testing.T) {
 	}
 }
 
+// TestAThiefLeavesNoNumberBehind: a stolen key used with the highest number there is, and then revoked.
+func TestAThiefLeavesNoNumberBehind(t *testing.T) {
+	r := signedRig(t)
+	r.sendSigned("c5", "alice-2", 5, "")
+	const highest = 1<<53 - 1
+	r.sendSigned("stolen", "alice-1", highest, "")
+	r.sendSigned("c6", "alice-2", 6, "")
+	r.expect(t, "c6", "rejected 1 replay")
+	r.revoked = "alice-1"
+	r.start(t)
+	r.sendSigned("c7", "alice-2", 7, "")
+	r.expect(t, "c7", "accepted 1")
+	r.sendSigned("late", "alice-2", 4, "") // her own numbers count on
+	r.expect(t, "late", "rejected 1 replay")
+	r.sendSigned("stolen2", "alice-1", highest, "")
+	r.expect(t, "stolen2")
+	r.revoked = ""
+	r.start(t)
+	r.sendSigned("c8", "alice-2", 8, "")
+	r.expect(t, "c8", "rejected 1 replay") // taken again, its numbers count again
+}
+
+// TestNumbersOfAnOlderJournal are told without the key: they count for the issuer.
+func TestNumbersOfAnOlderJournal(t *testing.T) {
+	s := newSeqs("boot-1", map[rack.SeqOf]int64{{Issuer: "alice"}: 7, {Issuer: "alice", Key: "alice-1"}: 5, {Issuer: "alice", Key: "gone"}: 99}, func(key string) bool { return key == "alice-1" })
+	for seq, want := range map[int64]bool{7: false, 8: true} {
+		if got := s.fresh(&rack.Command{Issuer: "alice", Key: "alice-2", Seq: seq}); got != want {
+			t.Errorf("%d: %t", seq, got)
+		}
+	}
+}
+
 // TestANumberWithoutRecordIsNotLost: a command that the journal did not take may come again as it is, but one that had
 // been passed by may not.
 func TestANumberWithoutRecordIsNotLost(t *testing.T) {

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"maps"
 	"slices"
 
 	"rackagent/agent/rack"
@@ -21,10 +20,18 @@ type seqs struct {
 	held map[rack.Hash]bool
 }
 
-func newSeqs(boot string, found map[rack.SeqOf]int64) *seqs {
-	high := maps.Clone(found)
-	if high == nil {
-		high = map[rack.SeqOf]int64{}
+// newSeqs goes on from what the journal holds. What came under a key that is not taken any more counts for nothing: no
+// command under it can come again, and a thief must not leave its owner a number that none is above.
+func newSeqs(boot string, found map[rack.SeqOf]int64, taken func(key string) bool) *seqs {
+	high := map[rack.SeqOf]int64{}
+	for of, seq := range found {
+		if of.Key != "" && !taken(of.Key) {
+			continue
+		}
+		of.Key = "" // the issuer counts, not the key
+		if before, any := high[of]; !any || seq > before {
+			high[of] = seq
+		}
 	}
 	return &seqs{boot: boot, high: high, again: map[rack.SeqOf][]int64{}, held: map[rack.Hash]bool{}}
 }

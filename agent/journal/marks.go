@@ -19,10 +19,10 @@ func markOf(c *rack.Command) mark {
 	if c.Key == "" || c.Uncounted {
 		return mark{}
 	}
-	return mark{of: rack.SeqOf{Issuer: c.Issuer, AudBoot: c.AudBoot}, seq: c.Seq}
+	return mark{of: rack.SeqOf{Issuer: c.Issuer, Key: c.Key, AudBoot: c.AudBoot}, seq: c.Seq}
 }
 
-// marks are the highest numbers taken, by issuer. They belong to the writer.
+// marks are the highest numbers taken, by issuer and key. They belong to the writer.
 type marks map[rack.SeqOf]int64
 
 // maxMarks bounds what is kept of issuers whose commands are pruned. Arbitrary: far more than a site has keys.
@@ -31,8 +31,13 @@ const maxMarks = 256
 // markJSON is one mark as bucketMeta holds it.
 type markJSON struct {
 	Issuer  string `json:"iss"`
+	Key     string `json:"kid,omitempty"` // empty: whichever of the issuer's
 	AudBoot string `json:"aud_boot,omitempty"`
 	Seq     int64  `json:"seq"`
+}
+
+func (m markJSON) of() rack.SeqOf {
+	return rack.SeqOf{Issuer: m.Issuer, Key: m.Key, AudBoot: m.AudBoot}
 }
 
 func (m marks) see(one mark) {
@@ -60,7 +65,7 @@ func (m marks) bounded(boot string) marks {
 	maps.DeleteFunc(out, func(of rack.SeqOf, _ int64) bool { return of.AudBoot != "" && of.AudBoot != boot })
 	if over := len(out) - maxMarks; over > 0 {
 		for _, l := range out.byNumber()[:over] {
-			delete(out, rack.SeqOf{Issuer: l.Issuer, AudBoot: l.AudBoot})
+			delete(out, l.of())
 		}
 	}
 	return out
@@ -72,14 +77,14 @@ func (m marks) byNumber() []markJSON {
 	return list
 }
 
-// list is in order of issuer and boot, so that the same marks are the same bytes.
+// list is in order of issuer, key and boot, so that the same marks are the same bytes.
 func (m marks) list() []markJSON {
 	out := make([]markJSON, 0, len(m))
 	for of, seq := range m {
-		out = append(out, markJSON{Issuer: of.Issuer, AudBoot: of.AudBoot, Seq: seq})
+		out = append(out, markJSON{Issuer: of.Issuer, Key: of.Key, AudBoot: of.AudBoot, Seq: seq})
 	}
 	slices.SortFunc(out, func(a, b markJSON) int {
-		return cmp.Or(cmp.Compare(a.Issuer, b.Issuer), cmp.Compare(a.AudBoot, b.AudBoot))
+		return cmp.Or(cmp.Compare(a.Issuer, b.Issuer), cmp.Compare(a.Key, b.Key), cmp.Compare(a.AudBoot, b.AudBoot))
 	})
 	return out
 }
@@ -88,7 +93,7 @@ func (m marks) list() []markJSON {
 func (c *contents) marks() marks {
 	m := marks{}
 	for _, l := range c.seqs {
-		m.see(mark{of: rack.SeqOf{Issuer: l.Issuer, AudBoot: l.AudBoot}, seq: l.Seq})
+		m.see(mark{of: l.of(), seq: l.Seq})
 	}
 	for i := range c.entries {
 		m.see(markOf(&c.entries[i].entry.Command))

@@ -190,7 +190,7 @@ func TestNumbersOutliveTheirCommands(t *testing.T) {
 	if _, known, _ := j.Get("a9"); known {
 		t.Fatal("nothing was pruned")
 	}
-	want := map[rack.SeqOf]int64{{Issuer: "alice"}: 9, {Issuer: "bob", AudBoot: "boot-1"}: 3}
+	want := map[rack.SeqOf]int64{{Issuer: "alice", Key: "alice-1"}: 9, {Issuer: "bob", Key: "bob-1", AudBoot: "boot-1"}: 3}
 	if text(f.Seqs) != text(want) {
 		t.Errorf("%s, want %s", text(f.Seqs), text(want))
 	}
@@ -198,7 +198,7 @@ func TestNumbersOutliveTheirCommands(t *testing.T) {
 	mustKeep(t, j, signedBy("a10", "alice", "", 10))
 	stop()
 	_, f = open(t, o)
-	if f.Seqs[rack.SeqOf{Issuer: "alice"}] != 10 {
+	if f.Seqs[rack.SeqOf{Issuer: "alice", Key: "alice-1"}] != 10 {
 		t.Errorf("%s", text(f.Seqs))
 	}
 }

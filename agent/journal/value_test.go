@@ -223,7 +223,7 @@ func TestFrozenJournal2(t *testing.T) {
 	if f.First || f.Lost || f.Observing || f.Migrated || len(f.Damaged) > 0 || len(f.Waiting) != 1 || len(f.Unfinished) != 2 || len(f.Unacked) != 7 {
 		t.Errorf("%s", text(f))
 	}
-	if want := map[rack.SeqOf]int64{{Issuer: "alice"}: 7, {Issuer: "bob"}: 9, {Issuer: "bob", AudBoot: "boot-1"}: 3}; text(f.Seqs) != text(want) {
+	if want := map[rack.SeqOf]int64{{Issuer: "alice", Key: "alice-1"}: 7, {Issuer: "bob"}: 9, {Issuer: "bob", AudBoot: "boot-1"}: 3}; text(f.Seqs) != text(want) {
 		t.Errorf("%s, want %s", text(f.Seqs), text(want))
 	}
 	want := loadedOf(everything2())

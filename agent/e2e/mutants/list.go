@@ -470,6 +470,26 @@ func mutants() []mutant {
 			[]string{desk},
 		},
 		{
+			"a thief's numbers count on", "agent/command/seqs.go",
+			"		if of.Key != \"\" && !taken(of.Key) {\n", "		if false {\n",
+			[]string{desk},
+		},
+		{
+			"the numbers of an older journal are forgotten", "agent/command/seqs.go",
+			"		if of.Key != \"\" && !taken(of.Key) {\n", "		if !taken(of.Key) {\n",
+			[]string{desk},
+		},
+		{
+			"an issuer has nothing of their own in a flood", "agent/command/gate.go",
+			"	return known && cmd.Signed && own.take(now)\n", "	return false && known && own.take(now)\n",
+			[]string{desk},
+		},
+		{
+			"an unsigned flood uses up an issuer's own", "agent/command/gate.go",
+			"	return known && cmd.Signed && own.take(now)\n", "	return known && own.take(now)\n",
+			[]string{desk},
+		},
+		{
 			"a flood is answered, signed or not", "agent/command/message.go",
 			"	if cmd.Origin == rack.OriginMQTT && !d.answers.take(now) {\n", "	if cmd.Origin == rack.OriginMQTT && false {\n",
 			[]string{desk, whole},
