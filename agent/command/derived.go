@@ -31,6 +31,8 @@ func (d *Desk) derived(cmd *rack.Command) *rack.Refusal {
 		return refuse(rack.CodeUnknownKey, "the parent says %s, not this", parent.Op)
 	case cmd.Target.Kind != rack.TargetRack:
 		return refuse(rack.CodeUnknownKey, "the parent is about this agent as a whole, not about %s", cmd.Target)
+	case parent.If != nil:
+		return refuse(rack.CodePrecondition, "the parent has a condition, and what it is about is not seen from here")
 	case !within(cmd.Args, parent.Args):
 		return refuse(rack.CodeUnknownKey, "the parent has other arguments")
 	case parent.Target != rack.NodeTarget(peer.Node):
@@ -71,13 +73,13 @@ func (d *Desk) secondOf(cmd, parent *rack.Command, peer Key) *rack.Refusal {
 	}
 	role := d.ring.roles[second.Role]
 	switch early := parent.Issued.Sub(second.Issued); {
-	case second.Op != rack.OpApprove || second.Args.ID != parent.ID || second.Args.Sha256 != parent.Hash.String():
+	case second.Op != rack.OpApprove || second.Dry || second.Args.ID != parent.ID || second.Args.Sha256 != parent.Hash.String():
 		return refuse(rack.CodeApprovalRequired, "the approval is of another command")
 	case second.Issuer == parent.Issuer:
 		return refuse(rack.CodeApprovalRequired, "%s approved a command of their own", second.Issuer)
 	case early > skew || -early > approvalLimit+skew:
 		return refuse(rack.CodeApprovalRequired, "the approval was not given within %s", approvalLimit)
-	case !role.allows(rack.OpApprove) || !role.Firm:
+	case !role.allows(rack.OpApprove) || !role.Firm || !role.reaches(d.o.Layout, parent.Target):
 		return refuse(rack.CodeUnknownKey, "role %s of %s does not allow this approval", role.Name, second.Issuer)
 	}
 	cmd.Role = parent.Role

@@ -54,7 +54,9 @@ func derivedRig(t *testing.T) *rig {
 // withAgents are the people, and two controllers. Issuers are what the helper of the tests makes of a kid: its first part.
 func withAgents() Identities {
 	ids := people()
+	ids.Roles = append(ids.Roles, Role{Name: "cell", Verbs: []rack.Op{rack.OpApprove}, Targets: []rack.Target{rack.NodeTarget("gpu-1")}, Firm: true})
 	ids.Keys = append(ids.Keys,
+		Key{ID: "dora-1", Issuer: "dora", Role: "cell", Public: publicOf("dora-1")},
 		Key{ID: "ams1/ctl-1", Issuer: "ams1/ctl", Node: "gpu-9", Public: publicOf("ams1/ctl-1")},
 		Key{ID: "ams1/r99-1", Issuer: "ams1/r99", Node: "gpu-9", Public: publicOf("ams1/r99-1")},
 	)
@@ -121,6 +123,9 @@ func TestWhatAnAgentMayNotPassOn(t *testing.T) {
 		{"approved by its issuer", "ams1/ctl-1", command, r.paper("a1", "alice-2", approval("p1", hashOf(command))), "", "rejected 0 approval_required"},
 		{"approved by who may not", "ams1/ctl-1", command, r.paper("a1", "small-1", approval("p1", hashOf(command))), "", "rejected 0 unknown_key"},
 		{"approved otherwise", "ams1/ctl-1", command, r.paper("a1", "carol-1", approval("p1", hashOf(good))), "", "rejected 0 approval_required"},
+		{"approved as a dry run", "ams1/ctl-1", command, r.paper("a1", "carol-1", approval("p1", hashOf(command))+`,"dry":true`), "", "rejected 0 approval_required"},
+		{"approved by whom the node is none of", "ams1/ctl-1", command, r.paper("a1", "dora-1", approval("p1", hashOf(command))), "", "rejected 0 unknown_key"},
+		{"under a condition", "ams1/ctl-1", r.paper("p1", "alice-1", `"if":{"gen":4}`), good, "", "rejected 0 precondition"},
 		{"no approval at all", "ams1/ctl-1", command, r.paper("a1", "carol-1", ""), "", "rejected 0 approval_required"},
 		{"approved too late", "ams1/ctl-1", late, r.paper("a1", "carol-1", approval("p1", hashOf(late))), "", "rejected 0 approval_required"},
 		{"by a person", "alice-1", command, good, "", "rejected 0 unknown_key"},
