@@ -224,7 +224,7 @@ func (a *Agent) beat(now time.Time) {
 // info says what there is: devices, points, layout, limits, software of the agent and of the boards.
 func (a *Agent) info() wire.Info {
 	i := wire.Info{
-		At: time.Now(), Boot: a.boot, Verbs: wire.Verbs(), Layout: a.inv.Layout, Limits: command.Limits(), Unsigned: a.conf.Commands.Unsigned, Keys: keyIDs(a.conf.Commands),
+		At: time.Now(), Boot: a.boot, Verbs: wire.Verbs(), Layout: a.inv.Layout, Limits: command.Limits(), Unsigned: a.conf.Commands.Unsigned, Keys: keyIDs(a.conf.Commands), Key: a.world.Key,
 		Heartbeat: heartbeat,
 		Software:  wire.Software{Name: "rackagent", Version: a.build.Version, Revision: a.build.Revision, Go: a.build.Go},
 		Wiring:    make(map[rack.OutletID]rack.Wiring),

@@ -45,6 +45,8 @@ type World struct {
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Look looks at the files that Dial uses, its certificate among them; nil: there are none.
 	Look func() link.Look
+	// Key is the agent's own, issuer SITE/AGENT; without a private half: it has none.
+	Key wire.Key
 	// Password is asked before every connection; nil: none.
 	Password func() (string, error)
 	// Clock tells whether wall time is synchronised, and by what.

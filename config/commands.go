@@ -10,11 +10,13 @@ import (
 
 // Commands says which commands are taken, and of whom.
 type Commands struct {
-	Unsigned bool   `yaml:"unsigned"` // take unsigned commands; they never move a firm node
-	Keys     []Key  `yaml:"keys,omitempty"`
-	Agents   []Peer `yaml:"agents,omitempty"`
-	Users    []User `yaml:"users,omitempty"`
-	Roles    []Role `yaml:"roles,omitempty"` // of the file; AllRoles has the others too
+	Unsigned bool  `yaml:"unsigned"` // take unsigned commands; they never move a firm node
+	Keys     []Key `yaml:"keys,omitempty"`
+	// KeyFile is the agent's own key, which signs what it passes on to other agents; a path, or credential:NAME.
+	KeyFile string `yaml:"key_file,omitempty"`
+	Agents  []Peer `yaml:"agents,omitempty"`
+	Users   []User `yaml:"users,omitempty"`
+	Roles   []Role `yaml:"roles,omitempty"` // of the file; AllRoles has the others too
 }
 
 // AllRoles are the roles of the file, and after them those that it need not name.
@@ -165,6 +167,7 @@ const nobody = 65534
 
 // commands judges who may command.
 func (k *checker) commands() {
+	k.credential("commands.key_file", k.c.Commands.KeyFile)
 	k.commandKeys()
 	k.users()
 	k.roles()

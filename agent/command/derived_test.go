@@ -1,6 +1,7 @@
 package command
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -67,7 +68,24 @@ func TestAnAgentPassesOnACommand(t *testing.T) {
 	r := derivedRig(t)
 	command := r.paper("p1", "alice-1", "")
 	approval := r.paper("a1", "carol-1", approval("p1", hashOf(command)))
-	r.Offer(r.message("p1", r.passOn("p1", "ams1/ctl-1", command, approval, "")))
+	ctl, err := wire.DecodeKey(fmt.Appendf(nil, `{"kty":"OKP","crv":"Ed25519","kid":"ams1/ctl-1","iss":"ams1/ctl","d":%q,"x":%q}`,
+		base64.RawURLEncoding.EncodeToString(secretOf("ams1/ctl-1").Seed()), base64.RawURLEncoding.EncodeToString(publicOf("ams1/ctl-1"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, bad := wire.ReadSigned([]byte(command))
+	if bad != nil {
+		t.Fatal(bad)
+	}
+	taken, bad := text.Open(publicOf("alice-1"), r.now)
+	if bad != nil {
+		t.Fatal(bad)
+	}
+	passed, err := ctl.PassOn(wire.Passing{Site: "ams1", Agent: "r17", Command: taken, Papers: rack.Parent{Command: command, Approval: approval}, Now: r.now, Seq: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Offer(r.message("p1", string(passed)))
 	r.settle()
 	r.expect(t, "p1", "accepted 1")
 	c := r.book.entries["p1"].Command

@@ -27,6 +27,7 @@ type Info struct {
 	// Heartbeat is the time between two up/state of a live connection; an agent is silent after three times that.
 	Heartbeat time.Duration
 	Keys      []string // ids of the keys whose commands are taken
+	Key       Key      // the agent's own; without a private half: it has none. Its public half is told
 	Locks     []rack.Order
 }
 
@@ -85,6 +86,7 @@ type infoJSON struct {
 	Software Software                        `json:"sw"`
 	Unsigned bool                            `json:"unsigned,omitempty"`
 	Keys     []string                        `json:"kids,omitempty"`
+	Key      *keyJSON                        `json:"key,omitempty"`
 	Verbs    []rack.Op                       `json:"verbs"`
 	Limits   Limits                          `json:"limits"`
 	Devices  []Device                        `json:"devices"`
@@ -97,6 +99,12 @@ type infoJSON struct {
 	StaggerS thousandths                     `json:"stagger_s"`
 	BeatS    thousandths                     `json:"heartbeat_s,omitzero"`
 	Firmware []firmwareJSON                  `json:"firmware"`
+}
+
+// keyJSON is the public half of the agent's own key, as the configuration of those that it passes commands on to needs it.
+type keyJSON struct {
+	ID     string `json:"kid"`
+	Public string `json:"public"`
 }
 
 // pointJSON says what one array of telemetry holds: position k, from 1, is the value of outlet (bank, sensor) k.
@@ -179,6 +187,9 @@ func (i Info) Encode() []byte {
 		Unsigned: i.Unsigned, Keys: i.Keys, Verbs: append([]rack.Op{}, i.Verbs...), Limits: i.Limits, Devices: append([]Device{}, i.Devices...),
 		Points: pointsOf(i.Points, i.Meanings), Feeds: []feedJSON{}, Outlets: i.outlets(), Nodes: []nodeJSON{},
 		StaggerS: seconds(i.Layout.Stagger.Milliseconds()), BeatS: seconds(i.Heartbeat.Milliseconds()), Firmware: []firmwareJSON{},
+	}
+	if i.Key.HasPrivate() {
+		out.Key = &keyJSON{ID: i.Key.ID, Public: i.Key.X()}
 	}
 	for _, f := range i.Layout.Feeds {
 		out.Feeds = append(out.Feeds, feedJSON{

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -68,8 +69,16 @@ func TestInfoOf128OutletsFitsIntoAMessage(t *testing.T) {
 	l.Groups = []rack.Group{all}
 	i := info()
 	i.Layout = l
+	key, err := NewKey("ams1/r17", "ams1/r17", rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.Key = key
 	b := i.Encode()
 	conform(t, "closed", "info", b)
+	if want := `"key":{"kid":"ams1/r17","public":"` + key.X() + `"}`; !strings.Contains(string(b), want) {
+		t.Errorf("want %s: %s", want, b)
+	}
 	if len(b) > 64<<10 {
 		t.Errorf("%d bytes", len(b))
 	}

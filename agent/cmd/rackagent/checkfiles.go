@@ -28,6 +28,9 @@ func (c checkCmd) files(a *app, conf *config.Config) []config.Finding {
 			found = append(found, config.Finding{File: a.Config, Path: "mqtt." + key, Severity: c.unless(config.Warning), Text: err.Error()})
 		}
 	}
+	if _, err := agentKey(conf); err != nil {
+		found = append(found, config.Finding{File: a.Config, Path: "commands.key_file", Severity: c.unless(config.Warning), Text: err.Error()})
+	}
 	try("password_file", m.PasswordFile, secret)
 	try("ca_file", m.CAFile, authorities)
 	try("key_file", m.KeyFile, secret)

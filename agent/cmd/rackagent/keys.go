@@ -7,7 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
+	"rackagent/agent/rack"
 	"rackagent/agent/wire"
 	"rackagent/config"
 )
@@ -26,11 +28,15 @@ type keysNewCmd struct {
 	KID    string `name:"kid" help:"What the key is called, for example alice-2026: 1 to 64 letters, digits and . _ @ / -. No other key of the site has that name." required:"" placeholder:"NAME"`
 	Issuer string `help:"Who signs with it: a person or a program. Its next key gets the same issuer and another kid." required:"" placeholder:"NAME"`
 	Role   string `help:"The role that is printed." default:"operator" placeholder:"NAME"`
+	Node   string `help:"The key is an agent's, its issuer SITE/AGENT: print it for the GPU server that this agent calls NAME." placeholder:"NAME"`
 	File   string `arg:"" help:"The file to make, with mode 0600. One that exists is left as it is." type:"path"`
 }
 
 // Run makes the key's file first: what is printed is on disk.
 func (c keysNewCmd) Run(a *app) error {
+	if err := agentIssuer(c.Node, c.Issuer); err != nil {
+		return err
+	}
 	k, err := wire.NewKey(c.KID, c.Issuer, rand.Reader)
 	if err != nil {
 		return &failure{err: err, status: exitUsage}
@@ -43,7 +49,7 @@ func (c keysNewCmd) Run(a *app) error {
 		return f
 	}
 	a.printf("# %s holds the private half: it stays where it is, and is for nobody else's eyes.\n", c.File)
-	printKey(a, k, c.Role)
+	printKey(a, k, c.Role, c.Node)
 	return nil
 }
 
@@ -62,6 +68,7 @@ func makeFile(path string, content []byte) error {
 
 type keysShowCmd struct {
 	Role string `help:"The role that is printed." default:"operator" placeholder:"NAME"`
+	Node string `help:"The key is an agent's, its issuer SITE/AGENT: print it for the GPU server that this agent calls NAME." placeholder:"NAME"`
 	File string `arg:"" help:"A private or a public key." type:"path"`
 }
 
@@ -74,7 +81,10 @@ func (c keysShowCmd) Run(a *app) error {
 	if err != nil {
 		return keyFailure(c.File, err)
 	}
-	printKey(a, k, c.Role)
+	if err := agentIssuer(c.Node, k.Issuer); err != nil {
+		return err
+	}
+	printKey(a, k, c.Role, c.Node)
 	return nil
 }
 
@@ -120,8 +130,23 @@ func keyFailure(file string, err error) error {
 	return f
 }
 
-// printKey prints lines of the configuration. All texts are quoted: a kid may look like a number or begin with @.
-func printKey(a *app, k wire.Key, role string) {
+// agentIssuer holds the key that is printed for a node to be an agent's.
+func agentIssuer(node, issuer string) error {
+	site, name, _ := strings.Cut(issuer, "/")
+	if node == "" || rack.ValidName(site) && rack.ValidName(name) {
+		return nil
+	}
+	return &failure{err: fmt.Errorf("issuer %q: an agent's key has the issuer SITE/AGENT", issuer), status: exitUsage}
+}
+
+// printKey prints lines of the configuration, for the agents that take its commands, or for the node that an agent's key is
+// for. All texts are quoted: a kid may look like a number or begin with @.
+func printKey(a *app, k wire.Key, role, node string) {
+	if node != "" {
+		_, name, _ := strings.Cut(k.Issuer, "/")
+		a.printf("commands:\n  agents:\n    - agent: %q\n      kid: %q\n      public: %q\n      node: %q\n", name, k.ID, k.X(), node)
+		return
+	}
 	unknown := ""
 	if k.Issuer == "" {
 		unknown = "   # the file does not say who signs with it (iss)"

@@ -115,7 +115,7 @@ func TestASignedCommandIsSentAgainAsItIs(t *testing.T) {
 	r := newRig(t)
 	k := exampleKey(t)
 	var b bytes.Buffer
-	printKey(&app{outside: outside{out: &b}}, k, "operator")
+	printKey(&app{outside: outside{out: &b}}, k, "operator", "")
 	r.trusts(b.String())
 	r.runs()
 	s := session{site: "test", agent: "r1", mqtt: config.MQTT{Broker: "mqtt://" + r.world.Broker().Address()}}
