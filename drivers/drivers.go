@@ -31,12 +31,21 @@ const (
 	NotRead            // never read since the start
 	Cancelled          // the caller's context ended before the transfer began
 	BusFenced          // nothing was sent: the bus itself is bad and left alone until its next attempt
+
+	// Of devices behind a network.
+	Unreachable // no connection, or it ended before anything was sent
+	Unsure      // a write was sent and no answer came: the device may have obeyed, or may yet
+	Denied      // the credentials were not taken
+	Locked      // the device takes no writes, or not from here, until somebody allows it there
+	Busy        // another controller holds the session, or all of them
+	Refused     // the device understood and said no
 )
 
 var faultNames = [...]string{
 	"none", "nack", "arbitration", "timeout", "bus_fault", "hung", "implausible", "corrupt", "restarted",
 	"mismatch", "wrong_device", "out_of_control", "foreign", "unsupported", "settling", "not_read", "cancelled",
 	"fenced",
+	"unreachable", "unsure", "denied", "locked", "busy", "refused",
 }
 
 // String is the stable short word used in telemetry, events and logs.
