@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -41,11 +40,11 @@ func JSON(v any) Reply {
 // HandleRPC serves a port as cgminer does: one request to a connection in one recv, one client at a time, one reply ended by
 // a NUL, and the end of the connection (cgminer, api.c).
 func (h *Host) HandleRPC(port int, answer func(Request) Reply) {
-	var one sync.Mutex
+	one := make(chan struct{}, 1) // no mutex: a bubble of virtual time stands still while one is waited for
 	h.Handle(port, func(c net.Conn) {
 		defer c.Close()
-		one.Lock()
-		defer one.Unlock()
+		one <- struct{}{}
+		defer func() { <-one }()
 		h.exchange(c, answer)
 	})
 }
