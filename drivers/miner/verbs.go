@@ -2,7 +2,10 @@ package miner
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net"
 	"time"
 )
@@ -32,6 +35,15 @@ func (s Setting) Same(other Setting) bool {
 	}
 	b, err := json.Marshal(other)
 	return err == nil && string(a) == string(b)
+}
+
+// PoolsHash is Setting.Pools of a list of pools, each as its URL and its user.
+func PoolsHash(pools [][2]string) string {
+	h := sha256.New()
+	for _, p := range pools {
+		fmt.Fprintf(h, "%d:%s%d:%s", len(p[0]), p[0], len(p[1]), p[1])
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // Limit is what a miner is to keep to: one of the two.
@@ -119,6 +131,9 @@ type Opts struct {
 	User string
 	// Password is asked at each log-in; nil: the dialect's factory default is tried.
 	Password func() (string, error)
+	// MAC is the unit's, lower case with colons: another one at the address is drivers.WrongDevice, and nothing is written.
+	// Addresses move with DHCP. Empty: whoever answers.
+	MAC string
 	// Now is the clock that replies and tokens are stamped with; nil: time.Now.
 	Now func() time.Time
 }

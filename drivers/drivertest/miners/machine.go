@@ -51,7 +51,7 @@ type Truth struct {
 	W       float64
 	THs     float64       // of now
 	Average float64       // TH/s since the mining process began
-	Mining  time.Duration // since the mining process began; stands while the machine sleeps
+	Mining  time.Duration // since the mining process began
 	Up      time.Duration // since the controller came up
 	Target  Profile       // what it means to reach
 }
@@ -66,6 +66,7 @@ type Machine struct {
 	asleep bool
 	since  time.Time // of the last sleep or wake
 	from   float64   // W at since
+	rate   float64   // TH/s at since
 	target Profile
 	began  time.Time // of the mining process
 	hashed float64   // TH until since
@@ -117,8 +118,8 @@ func (m *Machine) look(now time.Time) Truth {
 	}
 	t.Up = now.Sub(m.up)
 	t.Mining = now.Sub(m.began)
-	if span := m.target.W - m.spec.StandbyW; !m.asleep && span > 0 {
-		t.THs = max(0, (t.W-m.spec.StandbyW)/span*m.target.THs)
+	if !m.asleep {
+		t.THs = m.rate + (m.target.THs-m.rate)*m.part(now, m.start(), m.spec.Ramp)
 	}
 	work := m.hashed
 	if !m.asleep {
@@ -159,11 +160,15 @@ func (m *Machine) watts(now time.Time) float64 {
 	if m.asleep {
 		to, over, begin = m.spec.StandbyW, m.spec.Fall, m.since
 	}
-	part := 1.0
+	return m.from + (to-m.from)*m.part(now, begin, over)
+}
+
+// part is how much of a change is over.
+func (m *Machine) part(now, begin time.Time, over time.Duration) float64 {
 	if d := now.Sub(begin); d < over {
-		part = max(0, float64(d)/float64(over))
+		return max(0, float64(d)/float64(over))
 	}
-	return m.from + (to-m.from)*part
+	return 1
 }
 
 // worked is TH since the last change, while awake.
@@ -174,7 +179,8 @@ func (m *Machine) worked(now time.Time) float64 {
 	}
 	full := now.Sub(begin)
 	ramp := min(full, m.spec.Ramp)
-	return m.target.THs * ((full - ramp).Seconds() + ramp.Seconds()/2)
+	reached := m.rate + (m.target.THs-m.rate)*m.part(now, begin, m.spec.Ramp)
+	return m.target.THs*(full-ramp).Seconds() + (m.rate+reached)/2*ramp.Seconds()
 }
 
 // change keeps the books and lets something begin anew.
@@ -187,7 +193,7 @@ func (m *Machine) change(f func()) {
 		m.hashed += m.worked(now)
 	}
 	f()
-	m.from, m.since = t.W, now
+	m.from, m.rate, m.since = t.W, t.THs, now
 }
 
 // Sleep turns the boards off.
@@ -251,7 +257,7 @@ func (m *Machine) Reboot(asleep bool) {
 		m.up, m.began, m.hashed, m.asleep = now.Add(m.spec.Boot), now.Add(m.spec.Boot), 0, asleep
 	})
 	m.mu.Lock()
-	m.from = m.spec.StandbyW
+	m.from, m.rate = m.spec.StandbyW, 0
 	m.mu.Unlock()
 }
 
