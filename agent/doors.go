@@ -198,6 +198,7 @@ type Status struct {
 	Devices   []DeviceStatus `json:"devices"`
 	Outlets   []OutletStatus `json:"outlets"`
 	Sensors   []SensorStatus `json:"sensors,omitempty"`
+	Miners    []MinerStatus  `json:"miners,omitempty"`
 	Locks     []LockStatus   `json:"locks,omitempty"`
 	Alarms    []rack.Alarm   `json:"alarms"`
 }
@@ -261,7 +262,7 @@ func (a *Agent) Status() Status {
 	for _, d := range a.poller.Stats() {
 		st.Devices = append(st.Devices, DeviceStatus{Name: d.Name, State: string(d.State), Reason: d.Reason})
 	}
-	st.Outlets, st.Sensors, st.Locks = a.outletStatus(), a.sensorStatus(), a.lockStatus()
+	st.Outlets, st.Sensors, st.Miners, st.Locks = a.outletStatus(), a.sensorStatus(), a.minerStatus(), a.lockStatus()
 	return st
 }
 

@@ -41,6 +41,10 @@ type World struct {
 	// Line and Counter take a GPIO line for reading, by name; nil: there are none. Nothing drives a line.
 	Line    func(name string) (inventory.Line, error)
 	Counter func(name string) (inventory.Counter, error)
+	// DialMiner connects to the interface of a miner, and MinerPassword reads the password for it; nil: there is no way to
+	// one, none has a password.
+	DialMiner     func(ctx context.Context, network, address string) (net.Conn, error)
+	MinerPassword func(m config.Miner) func() (string, error)
 	// Dial opens the connection to the broker, TLS included; nil: no broker.
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Look looks at the files that Dial uses, its certificate among them; nil: there are none.

@@ -32,6 +32,7 @@ func (c *Config) Check(known Catalogue) []Finding {
 		k.sensors()
 		k.nodes()
 		k.groups()
+		k.miners()
 	}
 	return sorted(k.findings)
 }

@@ -29,6 +29,7 @@ type Config struct {
 	Sensors    []Sensor `yaml:"sensors,omitempty"`
 	Nodes      []Node   `yaml:"nodes,omitempty"`
 	Groups     []Group  `yaml:"groups,omitempty"`
+	Miners     []Miner  `yaml:"miners,omitempty"`
 
 	// src says where each value stands in the file; nil for a Config that was not read from one.
 	src *source

@@ -8,6 +8,7 @@ type Preset struct {
 	Sensor Sensor         // keys of an entry of sensors
 	Node   map[Class]Node // keys of an entry of nodes, by its class
 	Role   Role           // keys of an entry of commands.roles
+	Miner  Miner          // keys of an entry of miners
 }
 
 // Defaults returns every default there is, but one that depends on another key: mqtt.client_id is the
@@ -32,6 +33,7 @@ func Defaults() Preset {
 		Role:   Role{AddsPerS: 1}, // reference: mqtt 7.4
 		Mux:    Mux{Part: "pca9548"},
 		Sensor: Sensor{PeriodS: 5}, // arbitrary
+		Miner:  Miner{PeriodS: 10}, // arbitrary: a sweep of one takes some reports, and its firmware one client at a time
 		Node: map[Class]Node{
 			// 30 s lets an ASIC's supply discharge and clear a latched over-current flag; 60 s is arbitrary.
 			ClassASIC: {Wiring: WiringUnproven, MinOffS: 30, OnPowerReturn: ReturnHold},
@@ -60,6 +62,11 @@ func (c *Config) complete(preset Preset, has func(path string) bool) {
 	for i := range c.Sensors {
 		if !has(index("sensors", i) + ".period_s") {
 			c.Sensors[i].PeriodS = preset.Sensor.PeriodS
+		}
+	}
+	for i := range c.Miners {
+		if !has(index("miners", i) + ".period_s") {
+			c.Miners[i].PeriodS = preset.Miner.PeriodS
 		}
 	}
 	for i := range c.Nodes {

@@ -95,4 +95,6 @@ type Catalogue struct {
 	Parts []string
 	// Muxes maps the parts that switch buses to how many channels they have.
 	Muxes map[string]int
+	// Miners names the interfaces that miners may be spoken to by.
+	Miners []string
 }

@@ -7,7 +7,7 @@ import (
 
 // Catalogue answers the configuration's check from the drivers there are.
 func Catalogue() config.Catalogue {
-	c := config.Catalogue{Model: Models{}.shape, Part: partConf, Muxes: map[string]int{}}
+	c := config.Catalogue{Model: Models{}.shape, Part: partConf, Muxes: map[string]int{}, Miners: minerAPIs()}
 	for _, p := range allParts() {
 		c.Parts = append(c.Parts, p.name)
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"time"
 
 	"rackagent/agent/poll"
@@ -36,6 +37,10 @@ type Opts struct {
 	// Line and Counter take a GPIO line for reading; nil: there are none.
 	Line    func(name string) (Line, error)
 	Counter func(name string) (Counter, error)
+	// DialMiner connects to a miner's interface; nil: there is no network, and miners are absent.
+	DialMiner func(ctx context.Context, network, address string) (net.Conn, error)
+	// Password reads a miner's password; nil where its configuration names no file.
+	Password func(m config.Miner) func() (string, error)
 }
 
 // Inventory is the rack, ready.
@@ -93,6 +98,13 @@ func Build(o Opts) (*Inventory, error) {
 		d, err := inv.sensor(o, seg, c)
 		if err != nil {
 			return nil, fmt.Errorf("sensor %s: %w", c.Name, err)
+		}
+		inv.Devices = append(inv.Devices, d)
+	}
+	for _, c := range o.Config.Miners {
+		d, err := newMiner(o, c)
+		if err != nil {
+			return nil, fmt.Errorf("miner %s: %w", c.Node, err)
 		}
 		inv.Devices = append(inv.Devices, d)
 	}

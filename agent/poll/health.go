@@ -166,7 +166,7 @@ func configured(f drivers.Fault) bool { return f == drivers.Unsupported || f == 
 func (h *Health) failed(f drivers.Fault) {
 	h.fault = f
 	h.nacks++
-	if f != drivers.NoAnswer {
+	if f != drivers.NoAnswer && f != drivers.Unreachable {
 		h.nacks = 0
 	}
 	if f == drivers.Restarted {

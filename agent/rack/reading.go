@@ -50,6 +50,15 @@ const (
 	InputV      Quantity = "adc_v"        // voltage at an analogue input
 	Leak        Quantity = "leak"         // 1 water, 0 dry; a sensor that cannot tell has no value
 	FaultFlag   Quantity = "fault"        // 1 the part reports a fault of its own
+	// Of miners, as their firmware says it; none of it is a proof. Index is 1, but for temperatures: the hottest chip, the
+	// hottest place on a board.
+	HashTHs     Quantity = "hash_ths"      // TH/s of now, over the shortest window there is
+	HashMeanTHs Quantity = "hash_mean_ths" // TH/s since the mining process began: stays high through a sleep
+	HashPlanTHs Quantity = "hash_plan_ths" // TH/s that it means to reach as it is set
+	ToldW       Quantity = "told_w"        // W that it says that it draws, measured or estimated
+	LimitW      Quantity = "limit_w"       // W that it is told to keep to
+	Hashing     Quantity = "hashing"       // 1 it hashes
+	AsleepFlag  Quantity = "asleep"        // 1 it is told to sleep
 	// Identified is 1 while the board says the serial that the configuration names.
 	Identified Quantity = "ident"
 )

@@ -14,11 +14,15 @@ type step struct{ share, span float64 }
 
 func stepOf(q rack.Quantity) step {
 	switch q {
-	case rack.Relay, rack.Control, rack.Leak, rack.FaultFlag, rack.Identified:
+	case rack.Relay, rack.Control, rack.Leak, rack.FaultFlag, rack.Identified, rack.Hashing, rack.AsleepFlag, rack.LimitW, rack.HashPlanTHs:
 		return step{}
 	case rack.EnergyWh, rack.SupplyWh, rack.DCWh, rack.ACWh:
 		return step{span: math.Inf(1)} // a counter moves all the time
-	case rack.PowerW, rack.ApparentV, rack.SupplyW, rack.SupplyVA, rack.DCWatts, rack.ACWatts, rack.ACVA, rack.InWatts:
+	case rack.HashMeanTHs:
+		return step{span: math.Inf(1)} // it follows of the others
+	case rack.HashTHs:
+		return step{0.1, 1}
+	case rack.ToldW, rack.PowerW, rack.ApparentV, rack.SupplyW, rack.SupplyVA, rack.DCWatts, rack.ACWatts, rack.ACVA, rack.InWatts:
 		return step{0.05, 10}
 	case rack.CurrentA, rack.SupplyA, rack.DCAmps, rack.ACAmps, rack.InAmps:
 		return step{0.05, 0.1}

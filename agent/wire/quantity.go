@@ -70,6 +70,12 @@ func quantityOf(q rack.Quantity) quantity {
 		return quantity{"bar", "input", 3}
 	case rack.Leak, rack.FaultFlag:
 		return quantity{"1", "input", 0}
+	case rack.HashTHs, rack.HashMeanTHs, rack.HashPlanTHs:
+		return quantity{"TH/s", "miner", 2}
+	case rack.ToldW, rack.LimitW:
+		return quantity{"W", "miner", 0}
+	case rack.Hashing, rack.AsleepFlag:
+		return quantity{"1", "miner", 0}
 	case rack.Identified:
 		return quantity{"1", "board", 0}
 	case rack.TempC:

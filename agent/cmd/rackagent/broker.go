@@ -106,13 +106,18 @@ func builtAt() time.Time {
 	return time.Time{}
 }
 
+// minerPassword reads a miner's password anew at each log-in. nil: none.
+func minerPassword(m config.Miner) func() (string, error) { return fromFile(m.PasswordFile) }
+
 // password reads the password anew at each attempt, so that a changed one is taken without a restart. nil: none.
-func password(m config.MQTT) func() (string, error) {
-	if m.PasswordFile == "" {
+func password(m config.MQTT) func() (string, error) { return fromFile(m.PasswordFile) }
+
+func fromFile(path string) func() (string, error) {
+	if path == "" {
 		return nil
 	}
 	return func() (string, error) {
-		s, err := config.ReadSecret(m.PasswordFile)
+		s, err := config.ReadSecret(path)
 		return s.Reveal(), err
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -16,17 +17,21 @@ import (
 func (c checkCmd) files(a *app, conf *config.Config) []config.Finding {
 	m := conf.MQTT
 	var found []config.Finding
-	try := func(key, file string, use func(string) error) {
+	at := func(path, file string, use func(string) error) {
 		if file == "" {
 			return
 		}
-		path, err := config.Locate(file)
+		located, err := config.Locate(file)
 		if err == nil {
-			err = use(path)
+			err = use(located)
 		}
 		if err != nil {
-			found = append(found, config.Finding{File: a.Config, Path: "mqtt." + key, Severity: c.unless(config.Warning), Text: err.Error()})
+			found = append(found, config.Finding{File: a.Config, Path: path, Severity: c.unless(config.Warning), Text: err.Error()})
 		}
+	}
+	try := func(key, file string, use func(string) error) { at("mqtt."+key, file, use) }
+	for i, m := range conf.Miners {
+		at(fmt.Sprintf("miners[%d].password_file", i), m.PasswordFile, secret)
 	}
 	if _, err := agentKey(conf); err != nil {
 		found = append(found, config.Finding{File: a.Config, Path: "commands.key_file", Severity: c.unless(config.Warning), Text: err.Error()})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 
@@ -88,7 +89,7 @@ func (a *app) world(conf *config.Config, d doors, clock *clockWatch, log *slog.L
 	b := &buses{hardware: hw}
 	return agent.World{
 		Bus: b.open, Recover: b.recover, Sysfs: os.DirFS("/sys"), Counter: counters(hw), Owned: b.ownedOn, Opened: register(log), Dial: dial, Look: look, Password: password(conf.MQTT), Clock: clock.now, Line: lines(hw),
-		Key: ownKey(conf, log), Local: opener(d.local), Metrics: opener(d.metrics), Log: log,
+		Key: ownKey(conf, log), DialMiner: new(net.Dialer).DialContext, MinerPassword: minerPassword, Local: opener(d.local), Metrics: opener(d.metrics), Log: log,
 	}, nil
 }
 

@@ -58,6 +58,7 @@ func printStatus(a *app, s agent.Status) {
 	say(w, "devices\t%s\n", deviceWords(s.Devices))
 	_ = w.Flush()
 	printOutlets(a, s.Outlets)
+	printMiners(a, s.Miners)
 	printSensors(a, s.Sensors)
 	printLocks(a, s.Locks)
 	printAlarms(a, s.Alarms)
@@ -106,6 +107,45 @@ func printOutlets(a *app, outlets []agent.OutletStatus) {
 		say(w, "%s\t%s\t%s\t%s\t%s\t%s\n", o.Outlet, relayWord(o.Closed), watts(o.PowerW), dash(o.Node), dash(string(o.Class)), wiringWords(o))
 	}
 	_ = w.Flush()
+}
+
+// printMiners shows the miners with an interface: a table to be read from some steps away.
+func printMiners(a *app, miners []agent.MinerStatus) {
+	if len(miners) == 0 {
+		return
+	}
+	a.printf("\n")
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	say(w, "MINER\tSTATE\tOUTLET W\tTOLD W\tTH/S\tJ/TH\tAGE\n")
+	for _, m := range miners {
+		age := "-"
+		if m.AgeS != nil {
+			age = (time.Duration(*m.AgeS) * time.Second).String()
+		}
+		say(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Node, minerWords(m), watts(m.OutletW), watts(m.ToldW), figure(m.THs), figure(m.JTH), age)
+	}
+	_ = w.Flush()
+}
+
+// minerWords is the state by the miner's own word.
+func minerWords(m agent.MinerStatus) string {
+	switch {
+	case m.Why != "":
+		return "unknown (" + m.Why + ")"
+	case m.Asleep != nil && *m.Asleep:
+		return "asleep"
+	case m.Hashing != nil && *m.Hashing:
+		return "hashing"
+	default:
+		return "awake, not hashing"
+	}
+}
+
+func figure(v *float64) string {
+	if v == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f", *v)
 }
 
 func printSensors(a *app, sensors []agent.SensorStatus) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"rackagent/agent"
 	"rackagent/agent/rack"
 	"rackagent/agent/wire"
 )
@@ -57,6 +58,19 @@ func TestStatesInWords(t *testing.T) {
 			{Do: rack.DoEnergise, On: rack.OutletID{PDU: "pdu-a", N: 1}, LimitMS: 10000, WaitMS: 30000, Feeds: []rack.FeedLoad{{Feed: "bank-a", W: 3300, A: 15.1, LimitA: 25.6}}},
 		},
 	}}}})
+}
+
+// TestMinersInWords: a table that can be read from some steps away.
+func TestMinersInWords(t *testing.T) {
+	var out bytes.Buffer
+	yes, no, age, long := true, false, 4, 75
+	printMiners(&app{outside: outside{out: screen{&out}}}, []agent.MinerStatus{
+		{Node: "asic-1", API: "luxos", Hashing: &yes, Asleep: &no, OutletW: ptr(3251.6), ToldW: ptr(3180.0), THs: ptr(109.93), JTH: ptr(29.58), AgeS: &age},
+		{Node: "asic-2", API: "luxos", Hashing: &no, Asleep: &yes, OutletW: ptr(41.2), ToldW: ptr(25.0), THs: ptr(0.0), AgeS: &age},
+		{Node: "asic-3", API: "luxos", Hashing: &no, Asleep: &no, OutletW: ptr(1200.0), THs: ptr(0.4), AgeS: &long},
+		{Node: "asic-4", API: "luxos", OutletW: ptr(0.0), Why: "absent, unreachable"},
+	})
+	golden(t, "words-miners", said{out: out.String()})
 }
 
 // A plan for several tells its steps as they would run.
