@@ -90,6 +90,7 @@ func newDemo(f flags, out io.Writer) (*demo, error) {
 		return nil, errors.Join(err, w.Close())
 	}
 	c.StateDir = filepath.Join(w.StateDir(), "state")
+	c.Commands.Users = whoStartedIt()
 	d := &demo{conf: c, world: w, ready: make(chan struct{}), tell: newNarrator(out)}
 	d.agent, err = agent.New(c, d.outside(f))
 	if err != nil {
@@ -97,6 +98,17 @@ func newDemo(f flags, out io.Writer) (*demo, error) {
 	}
 	return d, nil
 }
+
+// whoStartedIt may command the rack through its socket, as an operator at a real one would.
+func whoStartedIt() []config.User {
+	if uid := os.Getuid(); uid >= 0 && uid != nobody {
+		return []config.User{{UID: int64(uid), Issuer: "demo", Role: "operator"}}
+	}
+	return nil
+}
+
+// nobody is the uid of whom the kernel knows no name (user_namespaces(7)).
+const nobody = 65534
 
 func inject(w *sim.World, s string) error {
 	fault, err := sim.ParseFault(s)

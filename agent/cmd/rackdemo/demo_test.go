@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"rackagent/agent/local"
+	"rackagent/agent/rack"
 	"rackagent/agent/wire"
 )
 
@@ -79,6 +81,37 @@ func TestLinesAreCommands(t *testing.T) {
 			t.Errorf("line %s: %v", l, refused)
 		}
 		seen[c.ID] = true
+	}
+}
+
+// TestWhoStartsTheDemoMayLock: what the README says of the rack's own socket can be tried on the demo's.
+func TestWhoStartsTheDemoMayLock(t *testing.T) {
+	want := rack.StateSucceeded
+	if whoStartedIt() == nil { // nobody in particular runs this test
+		want = rack.StateRejected
+	}
+	d, err := newDemo(flags{Seed: 1, Broker: "127.0.0.1:0"}, new(bytes.Buffer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = d.world.Close() }()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.agent.Run(ctx) }()
+	<-d.ready
+	c := local.Dial(d.socket())
+	defer c.Close()
+	var last wire.Status
+	err = c.Command(ctx, []byte(`{"v":1,"id":"lock-1","op":"lock","target":"node/asic-1","why":"fan"}`), func(state []byte) bool {
+		last, err = wire.DecodeStatus(state)
+		return err != nil || last.State.Terminal()
+	})
+	if err != nil || last.State != want {
+		t.Errorf("%v %+v", err, last)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
