@@ -38,12 +38,12 @@ func TestFaultOf(t *testing.T) {
 }
 
 func TestEveryFaultHasAName(t *testing.T) {
-	for f := None; f <= BusFenced; f++ {
+	for f := None; f <= Refused; f++ {
 		if f.String() == "" || f.String() == "unknown_fault" {
 			t.Errorf("fault %d has no name", f)
 		}
 	}
-	if len(faultNames) != int(BusFenced)+1 {
-		t.Errorf("%d names for %d faults", len(faultNames), BusFenced+1)
+	if len(faultNames) != int(Refused)+1 {
+		t.Errorf("%d names for %d faults", len(faultNames), Refused+1)
 	}
 }
