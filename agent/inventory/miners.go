@@ -12,16 +12,23 @@ import (
 	"rackagent/drivers"
 	"rackagent/drivers/miner"
 	"rackagent/drivers/miner/luxos"
+	"rackagent/drivers/miner/whatsminer"
 )
 
 // minerAPIs are the names that an interface has in the configuration.
-func minerAPIs() []string { return []string{luxos.Dialect} }
+func minerAPIs() []string {
+	return []string{luxos.Dialect, whatsminer.DialectV2, whatsminer.DialectV3}
+}
 
 // openMiner makes the client of one interface. It is the one switch that names them.
 func openMiner(api string, o miner.Opts) (miner.Miner, error) {
 	switch api {
 	case luxos.Dialect:
 		return luxos.New(o)
+	case whatsminer.DialectV2:
+		return whatsminer.NewV2(o, whatsminer.Options{})
+	case whatsminer.DialectV3:
+		return whatsminer.NewV3(o, whatsminer.Options{})
 	default:
 		return nil, fmt.Errorf("no interface %q", api)
 	}

@@ -14,6 +14,7 @@ import (
 	"rackagent/config"
 	"rackagent/drivers"
 	"rackagent/drivers/drivertest/miners"
+	"rackagent/drivers/drivertest/miners/whatsminer"
 )
 
 // luxReplies are those of a unit that hashes, after the shapes of the LuxOS API documentation.
@@ -107,6 +108,49 @@ func TestAMinerIsRead(t *testing.T) {
 			t.Errorf("back: %+v", r)
 		}
 	})
+}
+
+// TestWhatsminersAreRead by either version of their interface, awake and asleep.
+func TestWhatsminersAreRead(t *testing.T) {
+	for api, ports := range map[string]whatsminer.Opts{"whatsminer-v2": {V2: true}, "whatsminer-v3": {V3: true}} {
+		synctest.Test(t, func(t *testing.T) {
+			m := miners.New(miners.Spec{
+				Model: "M56S_VH30", MAC: "02:00:5e:10:00:01", NominalTHs: 120, NominalW: 3300, StandbyW: 13, Boot: time.Minute, Ramp: time.Minute, Fall: time.Second,
+				Profiles: []miners.Profile{{Name: "normal", W: 3300, THs: 120}},
+			})
+			h := miners.NewHost(m)
+			defer h.Close()
+			whatsminer.New(m, h, ports)
+			conf := lux("02:00:5e:10:00:01")
+			conf.API = api
+			d, err := newMiner(Opts{DialMiner: h.Dial}, conf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read := func() map[rack.Quantity]float64 {
+				t.Helper()
+				got, err := d.Read(t.Context())
+				if err != nil || len(got) != len(d.Points) {
+					t.Fatalf("%s: %v, %v", api, got, err)
+				}
+				out := map[rack.Quantity]float64{}
+				for _, r := range got {
+					if r.Quality == "" {
+						out[r.Point.Quantity] = r.Value
+					}
+				}
+				return out
+			}
+			if got := read(); got[rack.HashTHs] != 120 || got[rack.ToldW] != 3300 || got[rack.Hashing] != 1 || got[rack.AsleepFlag] != 0 {
+				t.Errorf("%s: %v", api, got)
+			}
+			m.Sleep()
+			time.Sleep(time.Minute)
+			if got := read(); got[rack.Hashing] != 0 || got[rack.AsleepFlag] != 1 || got[rack.HashTHs] != 0 || got[rack.ToldW] != 13 || got[rack.HashMeanTHs] < 100 {
+				t.Errorf("%s, asleep: %v", api, got)
+			}
+		})
+	}
 }
 
 // TestAnotherMinerAtTheAddress is not the node.

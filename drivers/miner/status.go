@@ -25,7 +25,7 @@ type Status struct {
 	MAC      string    `json:"mac,omitempty"` // lower case, with colons
 
 	State State `json:"state"`
-	// Mode is the operating mode in the miner's own spelling, a number among them; ModeOf has the common words.
+	// Mode is the operating mode in the miner's own spelling, a number among them.
 	Mode string `json:"mode,omitempty"`
 
 	Uptime  *time.Duration `json:"uptime,omitempty"`  // of the mining process

@@ -24,7 +24,8 @@ type Host struct {
 	webs  []*http.Server
 	open  map[*wire]struct{}
 	tries int // connections that were asked for
-	most  int // that were open at once
+	held  int // that clients have not closed
+	most  int // that clients held at once
 	wg    sync.WaitGroup
 }
 
@@ -83,10 +84,28 @@ func (h *Host) Dial(ctx context.Context, _, address string) (net.Conn, error) {
 	c := &wire{Conn: server, h: h}
 	h.mu.Lock()
 	h.open[c] = struct{}{}
-	h.most = max(h.most, len(h.open))
+	h.held++
+	h.most = max(h.most, h.held)
 	h.mu.Unlock()
 	h.wg.Go(func() { serve(c) })
-	return client, nil
+	return &held{Conn: client, h: h}, nil
+}
+
+// held is the client's end of a connection.
+type held struct {
+	net.Conn
+	h    *Host
+	once sync.Once
+}
+
+// Close gives the connection up.
+func (c *held) Close() error {
+	c.once.Do(func() {
+		c.h.mu.Lock()
+		c.h.held--
+		c.h.mu.Unlock()
+	})
+	return c.Conn.Close()
 }
 
 // Tries is how many connections were asked for.
@@ -96,18 +115,18 @@ func (h *Host) Tries() int {
 	return h.tries
 }
 
-// Most is how many connections were open at once.
+// Most is how many connections clients held at once.
 func (h *Host) Most() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.most
 }
 
-// Open is how many connections are open now.
+// Open is how many connections clients hold now.
 func (h *Host) Open() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.open)
+	return h.held
 }
 
 // Close ends all connections and waits for their servers.

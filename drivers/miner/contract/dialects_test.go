@@ -1,0 +1,57 @@
+package contract_test
+
+import (
+	"testing"
+	"time"
+
+	"rackagent/drivers/drivertest/miners"
+	whatsminersim "rackagent/drivers/drivertest/miners/whatsminer"
+	"rackagent/drivers/miner"
+	"rackagent/drivers/miner/contract"
+	"rackagent/drivers/miner/whatsminer"
+)
+
+// spec is a machine with the three modes that most firmwares know.
+func spec(standby float64) miners.Spec {
+	return miners.Spec{
+		Model: "M56S_VH30", MAC: "02:00:5e:00:00:01", Serial: "HTM0001", NominalTHs: 120, NominalW: 3300, StandbyW: standby,
+		Boot: time.Minute, Ramp: 3 * time.Minute, Fall: 2 * time.Second,
+		Profiles: []miners.Profile{{Name: "low", W: 2200, THs: 90}, {Name: "normal", W: 3000, THs: 112}, {Name: "high", W: 3300, THs: 120}},
+	}
+}
+
+func TestWhatsminerV2(t *testing.T) {
+	contract.Run(t, contract.Case{
+		New: func(t *testing.T, change func(*miner.Opts)) contract.Rig {
+			m := miners.New(spec(13))
+			h := miners.NewHost(m)
+			s := whatsminersim.New(m, h, whatsminersim.Opts{V2: true, Unlocked: true})
+			o := miner.Opts{Host: "10.0.3.17", Dial: h.Dial}
+			change(&o)
+			c, err := whatsminer.NewV2(o, whatsminer.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return contract.Rig{Miner: c, Machine: m, Host: h, Writes: func() int { return len(s.Writes()) }}
+		},
+		Mode: "low", Watts: true, Power: true, Slow: time.Minute,
+	})
+}
+
+func TestWhatsminerV3(t *testing.T) {
+	contract.Run(t, contract.Case{
+		New: func(t *testing.T, change func(*miner.Opts)) contract.Rig {
+			m := miners.New(spec(13))
+			h := miners.NewHost(m)
+			s := whatsminersim.New(m, h, whatsminersim.Opts{V3: true, Unlocked: true})
+			o := miner.Opts{Host: "10.0.3.17", Dial: h.Dial}
+			change(&o)
+			c, err := whatsminer.NewV3(o, whatsminer.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return contract.Rig{Miner: c, Machine: m, Host: h, Writes: func() int { return len(s.Writes()) }}
+		},
+		Mode: "low", Watts: true, Power: true, Slow: time.Minute,
+	})
+}
