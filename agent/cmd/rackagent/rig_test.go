@@ -294,6 +294,7 @@ var masks = []struct{ find, put string }{
 	{`\b1[56]\d\d\.\d\b`, "1###.#"},
 	{`open    -?\d\.\d +`, "open    #.#     "},
 	{`up \d+s`, "up Ns"},
+	{`, \d+s remain`, ", Ns remain"},
 	{`sha256:[0-9a-f]{64}`, "sha256:DIGEST"},
 	{`\b[0-9a-f]{64}\b`, "HASH"},
 	{`number \d{13}\b`, "number 1234567890123"},
