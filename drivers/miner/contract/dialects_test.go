@@ -5,9 +5,11 @@ import (
 	"time"
 
 	"rackagent/drivers/drivertest/miners"
+	luxossim "rackagent/drivers/drivertest/miners/luxos"
 	whatsminersim "rackagent/drivers/drivertest/miners/whatsminer"
 	"rackagent/drivers/miner"
 	"rackagent/drivers/miner/contract"
+	"rackagent/drivers/miner/luxos"
 	"rackagent/drivers/miner/whatsminer"
 )
 
@@ -50,6 +52,32 @@ func TestWhatsminerV3(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			return contract.Rig{Miner: c, Machine: m, Host: h, Writes: func() int { return len(s.Writes()) }}
+		},
+		Mode: "low", Watts: true, Power: true, Slow: time.Minute,
+	})
+}
+
+func TestLuxOS(t *testing.T) {
+	contract.Run(t, contract.Case{
+		New: func(t *testing.T, change func(*miner.Opts)) contract.Rig {
+			m := miners.New(spec(25))
+			h := miners.NewHost(m)
+			s := luxossim.New(m, h)
+			o := miner.Opts{Host: "10.0.3.17", Dial: h.Dial}
+			change(&o)
+			c, err := luxos.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if m.Has(miners.Hangs) { // a session whose id never came back ends by itself after a minute
+					return
+				}
+				if left := s.Sessions(); left.Open || left.Logons != left.Logoffs+left.Expired {
+					t.Errorf("sessions: %+v", left)
+				}
+			})
 			return contract.Rig{Miner: c, Machine: m, Host: h, Writes: func() int { return len(s.Writes()) }}
 		},
 		Mode: "low", Watts: true, Power: true, Slow: time.Minute,
