@@ -73,8 +73,8 @@ func newMiner(o Opts, c config.Miner) (poll.Device, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c.MAC != "" && s.MAC != c.MAC {
-			return nil, &drivers.Error{Op: "read", Device: "miner " + c.Host, Fault: drivers.WrongDevice, Err: fmt.Errorf("MAC %q, want %q", s.MAC, c.MAC)}
+		if err := opts.Meant(s.MAC, "status"); err != nil {
+			return nil, err
 		}
 		return readings(c.Node, told(&s)), nil
 	}

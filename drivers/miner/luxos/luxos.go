@@ -55,10 +55,6 @@ func New(o miner.Opts) (*Miner, error) {
 	return &Miner{o: o, c: rpc.New(o, rpc.Port)}, nil
 }
 
-func (m *Miner) bad(op, what string, f drivers.Fault, err error) error {
-	return &drivers.Error{Op: op, Device: "miner " + m.o.Host, Reg: what, Fault: f, Err: err}
-}
-
 // read asks for one report and gives its first entry.
 func (m *Miner) read(ctx context.Context, command string) (rpc.Object, error) {
 	return m.c.Command(ctx, rpc.Read, command, "", miner.ReadLimit)
@@ -72,7 +68,7 @@ func (m *Miner) config(ctx context.Context) (rpc.Object, error) {
 	}
 	c := o.Object("CONFIG")
 	if c == nil {
-		return nil, m.bad("read", "config", drivers.Corrupt, errors.New("no CONFIG in the reply"))
+		return nil, m.o.Fault("read", "config", drivers.Corrupt, errors.New("no CONFIG in the reply"))
 	}
 	return c, nil
 }
@@ -85,8 +81,8 @@ func (m *Miner) Sleep(ctx context.Context, u miner.Urgency) (miner.Answer, error
 // Wake ends the curtailment the slow way; mode=unsafe, which ramps in one step, is for no one here. What the unit did before
 // is set again if it is not what it does now.
 func (m *Miner) Wake(ctx context.Context, before miner.Setting) (miner.Answer, error) {
-	if err := mine(before); err != nil {
-		return miner.Answer{}, m.bad("write", "curtail", drivers.Unsupported, err)
+	if err := m.o.Remembered(before, Dialect, "curtail"); err != nil {
+		return miner.Answer{}, err
 	}
 	return m.write(ctx, miner.Urgency{}, func(ctx context.Context, s *session) error {
 		if err := s.send(ctx, "curtail", "wakeup"); err != nil {
@@ -100,7 +96,7 @@ func (m *Miner) Wake(ctx context.Context, before miner.Setting) (miner.Answer, e
 // that does not draw more.
 func (m *Miner) Limit(ctx context.Context, l miner.Limit, u miner.Urgency) (miner.Answer, error) {
 	if (l.W > 0) == (l.Mode != "") {
-		return miner.Answer{}, m.bad("write", "profileset", drivers.Unsupported, errors.New("either watts or a profile"))
+		return miner.Answer{}, m.o.Fault("write", "profileset", drivers.Unsupported, errors.New("either watts or a profile"))
 	}
 	return m.write(ctx, u, func(ctx context.Context, s *session) error {
 		if l.Mode != "" {
@@ -123,18 +119,10 @@ func (m *Miner) Limit(ctx context.Context, l miner.Limit, u miner.Urgency) (mine
 
 // Release sets again what the unit did before a limit.
 func (m *Miner) Release(ctx context.Context, before miner.Setting) (miner.Answer, error) {
-	if err := mine(before); err != nil {
-		return miner.Answer{}, m.bad("write", "profileset", drivers.Unsupported, err)
+	if err := m.o.Remembered(before, Dialect, "profileset"); err != nil {
+		return miner.Answer{}, err
 	}
 	return m.write(ctx, miner.Urgency{}, func(ctx context.Context, s *session) error { return s.bringBack(ctx, before) })
-}
-
-// mine refuses what another dialect remembered.
-func mine(s miner.Setting) error {
-	if s.Dialect != Dialect {
-		return fmt.Errorf("what is remembered is of dialect %q", s.Dialect)
-	}
-	return nil
 }
 
 // under is the strongest profile that draws no more than w.
@@ -150,7 +138,7 @@ func (m *Miner) under(ctx context.Context, w float64) (string, error) {
 		}
 	}
 	if best < 0 {
-		return "", m.bad("write", "profileset", drivers.Unsupported, fmt.Errorf("no profile draws %.0f W or less", w))
+		return "", m.o.Fault("write", "profileset", drivers.Unsupported, fmt.Errorf("no profile draws %.0f W or less", w))
 	}
 	return all[best].name, nil
 }
@@ -192,10 +180,9 @@ func (m *Miner) whose(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if mac := strings.ToLower(c.Text("MACAddr")); mac != m.o.MAC {
-		return m.bad("identify", "config", drivers.WrongDevice, fmt.Errorf("MAC %q, want %q", rpc.Plain(mac), m.o.MAC))
-	}
-	return nil
+	return m.o.Meant(macOf(c), "config")
 }
+
+func macOf(config rpc.Object) string { return strings.ToLower(rpc.Plain(config.Text("MACAddr"))) }
 
 func yes(b *bool) bool { return b != nil && *b }

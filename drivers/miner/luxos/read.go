@@ -1,6 +1,7 @@
 package luxos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -41,8 +42,8 @@ func (m *Miner) Status(ctx context.Context) (miner.Status, error) {
 func statusOf(c rpc.Object, got map[string]rpc.Object) miner.Status {
 	version := got["version"].Object("VERSION")
 	s := miner.Status{
-		Model: rpc.Plain(first(c.Text("Model"), version.Text("Type"))), Firmware: rpc.Plain(version.Text("LUXminer")), API: rpc.Plain(version.Text("API")),
-		Serial: rpc.Plain(c.Text("SerialNumber")), MAC: strings.ToLower(rpc.Plain(c.Text("MACAddr"))), Mode: rpc.Plain(c.Text("Profile")),
+		Model: rpc.Plain(cmp.Or(c.Text("Model"), version.Text("Type"))), Firmware: rpc.Plain(version.Text("LUXminer")), API: rpc.Plain(version.Text("API")),
+		Serial: rpc.Plain(c.Text("SerialNumber")), MAC: macOf(c), Mode: rpc.Plain(c.Text("Profile")),
 	}
 	if yes(c.Bool("IsPowerTargetEnabled")) {
 		s.LimitW = c.Number("IdealPowerTarget")
@@ -122,7 +123,7 @@ func powerOf(s *miner.Status, p rpc.Object) {
 func boardsOf(s *miner.Status, devs, temps []rpc.Object) {
 	nominal, known := 0.0, false
 	for _, d := range devs {
-		b := miner.Board{ID: first(d.Text("ASC"), d.Text("ID")), THs: rate(d, "1m"), Serial: rpc.Plain(d.Text("SerialNumber"))}
+		b := miner.Board{ID: cmp.Or(d.Text("ASC"), d.Text("ID")), THs: rate(d, "1m"), Serial: rpc.Plain(d.Text("SerialNumber"))}
 		if off := d.Bool("IsUserShutdown"); off != nil {
 			on := !*off
 			b.Enabled = &on
@@ -131,7 +132,7 @@ func boardsOf(s *miner.Status, devs, temps []rpc.Object) {
 			nominal, known = nominal+*n/1e6, true
 		}
 		for _, t := range temps {
-			if first(t.Text("ID"), t.Text("TEMP")) == b.ID {
+			if cmp.Or(t.Text("ID"), t.Text("TEMP")) == b.ID {
 				b.BoardC = hottest(t)
 			}
 		}
@@ -152,15 +153,6 @@ func hottest(t rpc.Object) *float64 {
 	return out
 }
 
-func first(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
-}
-
 // Setting reads the profile, the target and the pools.
 func (m *Miner) Setting(ctx context.Context) (miner.Setting, error) {
 	c, err := m.config(ctx)
@@ -169,7 +161,7 @@ func (m *Miner) Setting(ctx context.Context) (miner.Setting, error) {
 	}
 	s := settingOf(c)
 	if s.Profile == "" {
-		return miner.Setting{}, m.bad("read", "config", drivers.Corrupt, errors.New("no profile in the reply: what a sleep would interrupt is not known"))
+		return miner.Setting{}, m.o.Fault("read", "config", drivers.Corrupt, errors.New("no profile in the reply: what a sleep would interrupt is not known"))
 	}
 	o, err := m.read(ctx, "pools")
 	if err != nil {

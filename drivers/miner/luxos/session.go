@@ -53,7 +53,7 @@ func (m *Miner) logon(ctx context.Context, u miner.Urgency) (s *session, foreign
 			s, err := m.takeOver(ctx)
 			return s, true, err
 		}
-		busy := m.bad("write", "logon", drivers.Busy, errors.New("another controller holds the session"))
+		busy := m.o.Fault("write", "logon", drivers.Busy, errors.New("another controller holds the session"))
 		select {
 		case <-time.After(waitStep):
 		case <-patience.C:
@@ -97,7 +97,7 @@ func validID(id string) bool {
 func (m *Miner) sessionOf(o rpc.Object, command string) (*session, error) {
 	id := o.Object("SESSION").Text("SessionID")
 	if !validID(id) {
-		return nil, m.bad("write", command, drivers.Corrupt, errors.New("no session in the reply"))
+		return nil, m.o.Fault("write", command, drivers.Corrupt, errors.New("no session in the reply"))
 	}
 	return &session{m: m, id: id}, nil
 }
@@ -139,10 +139,10 @@ func (s *session) hide(err error) error {
 // write, and on again whatever became of it (reported: pyasic #267, #322).
 func (s *session) profile(ctx context.Context, name string) error {
 	if n, err := strconv.Atoi(name); err == nil && n >= 0 && n <= 3 {
-		return s.m.bad("write", "profileset", drivers.Unsupported, fmt.Errorf("profile %q would be taken for the number of a board", name))
+		return s.m.o.Fault("write", "profileset", drivers.Unsupported, fmt.Errorf("profile %q would be taken for the number of a board", name))
 	}
 	if name == "" || strings.ContainsAny(name, ",|\x00\r\n") {
-		return s.m.bad("write", "profileset", drivers.Unsupported, errors.New("not the name of a profile"))
+		return s.m.o.Fault("write", "profileset", drivers.Unsupported, errors.New("not the name of a profile"))
 	}
 	err := s.send(ctx, "profileset", name)
 	if drivers.FaultOf(err) != drivers.Refused {

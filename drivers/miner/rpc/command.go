@@ -33,9 +33,7 @@ func (c *Client) Command(ctx context.Context, k Kind, command, parameter string,
 	if err != nil {
 		return nil, err
 	}
-	bad := func(f drivers.Fault, err error) error {
-		return &drivers.Error{Op: k.String(), Device: "miner " + c.o.Host, Reg: command, Fault: f, Err: err}
-	}
+	bad := func(f drivers.Fault, err error) error { return c.o.Fault(k.String(), command, f, err) }
 	o, err := Decode(raw)
 	switch {
 	case errors.Is(err, ErrDown):

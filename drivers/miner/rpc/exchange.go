@@ -53,9 +53,7 @@ func New(o miner.Opts, port int) *Client { return &Client{o: o, port: port} }
 // errors. Faults: drivers.Unreachable, nothing was sent; for a read Timeout or Corrupt; for a write Unsure once its first
 // byte has left. The call ends with its context and after limit.
 func (c *Client) Exchange(ctx context.Context, k Kind, name string, request []byte, limit time.Duration) ([]byte, error) {
-	bad := func(f drivers.Fault, err error) error {
-		return &drivers.Error{Op: k.String(), Device: "miner " + c.o.Host, Reg: name, Fault: f, Err: err}
-	}
+	bad := func(f drivers.Fault, err error) error { return c.o.Fault(k.String(), name, f, err) }
 	if len(request) > maxRequest {
 		return nil, bad(drivers.Unsupported, errors.New("the request is longer than the miner reads"))
 	}

@@ -55,7 +55,7 @@ func (m *V2) whose(ctx context.Context) error {
 	}
 	o, err := m.read(ctx, "get_miner_info")
 	if err == nil {
-		return m.same(o.Object("Msg").Text("mac"), "get_miner_info")
+		return m.o.Meant(macOf(o.Object("Msg").Text("mac")), "get_miner_info")
 	}
 	if !lacks(err) {
 		return err
@@ -63,7 +63,7 @@ func (m *V2) whose(ctx context.Context) error {
 	if o, err = m.read(ctx, "summary"); err != nil {
 		return err
 	}
-	return m.same(o.Object("SUMMARY").Text("MAC"), "summary")
+	return m.o.Meant(macOf(o.Object("SUMMARY").Text("MAC")), "summary")
 }
 
 // Sleep turns the boards and the supply's output off. respbefore makes the unit answer first: else the answer may never come
@@ -76,7 +76,7 @@ func (m *V2) Sleep(ctx context.Context, _ miner.Urgency) (miner.Answer, error) {
 
 // Wake turns the boards on, and sets the mode and the limit that are remembered where they are known to differ.
 func (m *V2) Wake(ctx context.Context, before miner.Setting) (miner.Answer, error) {
-	if err := m.mine(before, DialectV2); err != nil {
+	if err := m.o.Remembered(before, DialectV2, "setting"); err != nil {
 		return miner.Answer{}, err
 	}
 	return m.write(ctx, func(ctx context.Context, a *miner.Answer) error {
@@ -108,7 +108,7 @@ func (m *V2) Limit(ctx context.Context, l miner.Limit, _ miner.Urgency) (miner.A
 		case err != nil:
 			return err
 		case !takes:
-			return m.bad("write", "adjust_power_limit", drivers.Unsupported, errors.New("it takes API 2.0.5"))
+			return m.o.Fault("write", "adjust_power_limit", drivers.Unsupported, errors.New("it takes API 2.0.5"))
 		}
 		return m.setWatts(ctx, a, int(l.W))
 	})
@@ -116,7 +116,7 @@ func (m *V2) Limit(ctx context.Context, l miner.Limit, _ miner.Urgency) (miner.A
 
 // Release sets the mode and the limit that are remembered, where they are known to differ.
 func (m *V2) Release(ctx context.Context, before miner.Setting) (miner.Answer, error) {
-	if err := m.mine(before, DialectV2); err != nil {
+	if err := m.o.Remembered(before, DialectV2, "setting"); err != nil {
 		return miner.Answer{}, err
 	}
 	return m.write(ctx, func(ctx context.Context, a *miner.Answer) error {
@@ -139,7 +139,7 @@ const (
 // setMode sends set_low_power, set_normal_power or set_high_power. It is absolute: whoever is told Unsure may send it again.
 func (m *V2) setMode(ctx context.Context, a *miner.Answer, mode string) error {
 	if !oneOf(modesV2(), mode) {
-		return m.bad("write", "set_power", drivers.Unsupported, errors.New("the remembered mode cannot be set"))
+		return m.o.Fault("write", "set_power", drivers.Unsupported, errors.New("the remembered mode cannot be set"))
 	}
 	err := m.send(ctx, a, "set_"+strings.ToLower(mode)+"_power")
 	if drivers.FaultOf(err) != drivers.Unsure {

@@ -30,7 +30,7 @@ func (m *V2) read(ctx context.Context, command string) (rpc.Object, error) {
 	}
 	o, f, err := reportV2(raw)
 	if err != nil {
-		return nil, m.bad("read", command, f, err)
+		return nil, m.o.Fault("read", command, f, err)
 	}
 	return o, nil
 }
@@ -102,7 +102,7 @@ func (m *V2) state(ctx context.Context) (status, summary rpc.Object, err error) 
 		return nil, nil, err
 	}
 	if status == nil && summary == nil {
-		return nil, nil, m.bad("read", "summary", drivers.Corrupt, errors.New("neither status nor summary is there"))
+		return nil, nil, m.o.Fault("read", "summary", drivers.Corrupt, errors.New("neither status nor summary is there"))
 	}
 	return status, summary, nil
 }
@@ -144,7 +144,7 @@ func (m *V2) Setting(ctx context.Context) (miner.Setting, error) {
 	}
 	asleep, r := yes(asleepV2(status)), readingV2(status, summary)
 	if r.empty() && !asleep {
-		return miner.Setting{}, m.bad("read", "summary", drivers.Settling, errors.New("neither mode nor limit: what a sleep would interrupt is not known"))
+		return miner.Setting{}, m.o.Fault("read", "summary", drivers.Settling, errors.New("neither mode nor limit: what a sleep would interrupt is not known"))
 	}
 	o, err := m.read(ctx, "pools")
 	if !spared(err, asleep) {

@@ -1,6 +1,7 @@
 package whatsminer
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -21,7 +22,7 @@ func asleepV2(status rpc.Object) *bool {
 
 // modeV2 is the mode in force, else the one that is set.
 func modeV2(msg, sum rpc.Object) string {
-	mode := rpc.Plain(first(sum.Text("Power Mode"), msg.Text("power_mode")))
+	mode := rpc.Plain(cmp.Or(sum.Text("Power Mode"), msg.Text("power_mode")))
 	for _, m := range modesV2() {
 		if strings.EqualFold(m, mode) {
 			return m
@@ -45,9 +46,9 @@ func statusV2(got map[string]rpc.Object) miner.Status {
 	version := got["get_version"].Object("Msg")
 	s := miner.Status{
 		Model:    rpc.Plain(got["devdetails"].Object("DEVDETAILS").Text("Model")),
-		Firmware: rpc.Plain(strings.Trim(first(version.Text("fw_ver"), msg.Text("FirmwareVersion"), msg.Text("Firmware Version")), `'" `)),
+		Firmware: rpc.Plain(strings.Trim(cmp.Or(version.Text("fw_ver"), msg.Text("FirmwareVersion"), msg.Text("Firmware Version")), `'" `)),
 		API:      rpc.Plain(version.Text("api_ver")),
-		MAC:      macOf(first(got["get_miner_info"].Object("Msg").Text("mac"), sum.Text("MAC"))),
+		MAC:      macOf(cmp.Or(got["get_miner_info"].Object("Msg").Text("mac"), sum.Text("MAC"))),
 		Mode:     modeV2(msg, sum),
 		Uptime:   seconds(sum.Number("Elapsed")), Running: seconds(sum.Number("Uptime")),
 		Hashrate: rateV2(sum), Nominal: scaled(sum.Number("Factory GHS"), 1e3),
@@ -85,7 +86,7 @@ func rateV2(o rpc.Object) *miner.Hashrate {
 // boardV2 leaves MHS av out: an average is no rate of now.
 func boardV2(i int, d rpc.Object) miner.Board {
 	b := miner.Board{
-		ID: rpc.Plain(first(d.Text("Slot"), d.Text("ASC"), d.Text("ID"), strconv.Itoa(i))), Enabled: d.Bool("Enabled"), Chips: d.Int("Effective Chips"),
+		ID: rpc.Plain(cmp.Or(d.Text("Slot"), d.Text("ASC"), d.Text("ID"), strconv.Itoa(i))), Enabled: d.Bool("Enabled"), Chips: d.Int("Effective Chips"),
 		ChipMaxC: d.Number("Chip Temp Max"), BoardC: d.Number("Temperature"), Serial: rpc.Plain(d.Text("PCB SN")),
 	}
 	if r := rateV2(d); r != nil {

@@ -59,7 +59,7 @@ func (m *V2) token(ctx context.Context) (*token, error) {
 	}
 	t, err := newToken(password, o.Object("Msg"))
 	if err != nil {
-		return nil, m.bad("read", "get_token", drivers.Corrupt, err)
+		return nil, m.o.Fault("read", "get_token", drivers.Corrupt, err)
 	}
 	t.got = now
 	m.kept = t

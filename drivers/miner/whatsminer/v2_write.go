@@ -52,7 +52,7 @@ func (m *V2) pad(ctx context.Context, a *miner.Answer, t *token, command string,
 	}
 	if rpc.CodeOf(err) == codeJSON {
 		m.kept = nil
-		return m.bad("write", command, drivers.Denied, errKey)
+		return m.o.Fault("write", command, drivers.Denied, errKey)
 	}
 	return err
 }
@@ -65,7 +65,7 @@ func (m *V2) post(ctx context.Context, a *miner.Answer, t *token, command string
 	}
 	s, f, err := answerV2(t, raw)
 	if err != nil {
-		return m.bad("write", command, f, err)
+		return m.o.Fault("write", command, f, err)
 	}
 	a.Text = s.Text
 	return nil

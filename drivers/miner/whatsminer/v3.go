@@ -1,6 +1,7 @@
 package whatsminer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ func NewV3(o miner.Opts, x Options) (*V3, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &V3{unit: u, account: first(o.User, "super")}, nil
+	return &V3{unit: u, account: cmp.Or(o.User, "super")}, nil
 }
 
 // modesV3 are the modes as set.miner.power_mode takes them, the weakest first. get.device.info tells them by their place here,
@@ -50,11 +51,11 @@ func (m *V3) write(ctx context.Context, verb func(ctx context.Context, a *miner.
 	if err != nil {
 		return a, err
 	}
-	if err := m.same(info.Object("network").Text("mac"), "get.device.info"); err != nil {
+	if err := m.o.Meant(macOf(info.Object("network").Text("mac")), "get.device.info"); err != nil {
 		return a, err
 	}
 	if lockedV3(info) != "" {
-		return a, m.bad("write", "get.device.info", drivers.Locked, errors.New(unlock))
+		return a, m.o.Fault("write", "get.device.info", drivers.Locked, errors.New(unlock))
 	}
 	if salt := info.Text("salt"); salt != "" {
 		m.salt = salt
@@ -103,7 +104,7 @@ func (m *V3) noteDelay(ctx context.Context, a *miner.Answer) {
 
 // Wake starts the mining service, and sets the mode and the limit that are remembered where they are known to differ.
 func (m *V3) Wake(ctx context.Context, before miner.Setting) (miner.Answer, error) {
-	if err := m.mine(before, DialectV3); err != nil {
+	if err := m.o.Remembered(before, DialectV3, "setting"); err != nil {
 		return miner.Answer{}, err
 	}
 	return m.write(ctx, func(ctx context.Context, a *miner.Answer, _ rpc.Object) error {
@@ -132,7 +133,7 @@ func (m *V3) Limit(ctx context.Context, l miner.Limit, _ miner.Urgency) (miner.A
 
 // Release sets the mode and the limit that are remembered, where they are known to differ.
 func (m *V3) Release(ctx context.Context, before miner.Setting) (miner.Answer, error) {
-	if err := m.mine(before, DialectV3); err != nil {
+	if err := m.o.Remembered(before, DialectV3, "setting"); err != nil {
 		return miner.Answer{}, err
 	}
 	return m.write(ctx, func(ctx context.Context, a *miner.Answer, info rpc.Object) error {
@@ -149,7 +150,7 @@ func (m *V3) Release(ctx context.Context, before miner.Setting) (miner.Answer, e
 
 func (m *V3) setMode(ctx context.Context, a *miner.Answer, mode string) error {
 	if !oneOf(modesV3(), mode) {
-		return m.bad("write", "set.miner.power_mode", drivers.Unsupported, errors.New("the remembered mode cannot be set"))
+		return m.o.Fault("write", "set.miner.power_mode", drivers.Unsupported, errors.New("the remembered mode cannot be set"))
 	}
 	return m.send(ctx, a, "set.miner.power_mode", strings.ToLower(mode))
 }

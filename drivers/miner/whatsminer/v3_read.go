@@ -40,7 +40,7 @@ func (m *V3) read(ctx context.Context, command, param string) (rpc.Object, error
 	}
 	msg, f, err := reportV3(raw)
 	if err != nil {
-		return nil, m.bad("read", name, f, err)
+		return nil, m.o.Fault("read", name, f, err)
 	}
 	return msg, nil
 }
@@ -128,7 +128,7 @@ func (m *V3) Setting(ctx context.Context) (miner.Setting, error) {
 	}
 	asleep, r := yes(asleepV3(info)), readingV3(info, summary)
 	if r.empty() && !asleep {
-		return miner.Setting{}, m.bad("read", "get.device.info", drivers.Settling,
+		return miner.Setting{}, m.o.Fault("read", "get.device.info", drivers.Settling,
 			errors.New("neither mode nor limit: what a sleep would interrupt is not known"))
 	}
 	o, err := m.read(ctx, "get.miner.status", "pools")

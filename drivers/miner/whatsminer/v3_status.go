@@ -1,6 +1,7 @@
 package whatsminer
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,7 +77,7 @@ func boardsV3(list []rpc.Object, temps []float64) []miner.Board {
 	var out []miner.Board
 	for i, d := range list {
 		b := miner.Board{
-			ID: rpc.Plain(first(d.Text("id"), d.Text("slot"), strconv.Itoa(i))), Chips: d.Int("effective-chips"), ChipMaxC: d.Number("chip-temp-max"),
+			ID: rpc.Plain(cmp.Or(d.Text("id"), d.Text("slot"), strconv.Itoa(i))), Chips: d.Int("effective-chips"), ChipMaxC: d.Number("chip-temp-max"),
 		}
 		if r := rateV3(d); r != nil {
 			b.THs = &r.THs

@@ -44,18 +44,18 @@ func (m *V3) exchange(ctx context.Context, k rpc.Kind, name string, message []by
 	defer cancel()
 	conn, err := m.dial(ctx)
 	if err != nil {
-		return nil, m.bad(k.String(), name, drivers.Unreachable, err)
+		return nil, m.o.Fault(k.String(), name, drivers.Unreachable, err)
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })() // whatever it is doing
 	if n, err := conn.Write(framed(message)); n == 0 && err != nil {
-		return nil, m.bad(k.String(), name, drivers.Unreachable, err)
+		return nil, m.o.Fault(k.String(), name, drivers.Unreachable, err)
 	} else if err != nil {
-		return nil, m.bad(k.String(), name, silence(ctx, k, err), err)
+		return nil, m.o.Fault(k.String(), name, silence(ctx, k, err), err)
 	}
 	reply, err := unframed(conn)
 	if err != nil {
-		return nil, m.bad(k.String(), name, silence(ctx, k, err), err)
+		return nil, m.o.Fault(k.String(), name, silence(ctx, k, err), err)
 	}
 	return reply, nil
 }

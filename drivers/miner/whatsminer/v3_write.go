@@ -56,7 +56,7 @@ func (m *V3) send(ctx context.Context, a *miner.Answer, command string, param an
 	case err == nil:
 		a.Notes = append(a.Notes, noteSalt)
 	case errors.Is(err, drivers.Denied):
-		return m.bad("write", command, drivers.Denied, errPermission)
+		return m.o.Fault("write", command, drivers.Denied, errPermission)
 	}
 	return err
 }
@@ -68,7 +68,7 @@ func (m *V3) fetchSalt(ctx context.Context) error {
 		return err
 	}
 	if m.salt = msg.Text("salt"); m.salt == "" {
-		return m.bad("read", "get.device.info salt", drivers.Corrupt, errSalt)
+		return m.o.Fault("read", "get.device.info salt", drivers.Corrupt, errSalt)
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func (m *V3) post(ctx context.Context, a *miner.Answer, command string, param an
 	}
 	text, f, err := answerV3(raw, token, m.salt, password)
 	if err != nil {
-		return m.bad("write", command, f, err)
+		return m.o.Fault("write", command, f, err)
 	}
 	a.Text = text
 	return nil

@@ -78,10 +78,6 @@ func plainMAC(s string) bool {
 	return err == nil && mac.String() == s
 }
 
-func (u *unit) bad(op, what string, f drivers.Fault, err error) error {
-	return &drivers.Error{Op: op, Device: "miner " + u.o.Host, Reg: what, Fault: f, Err: err}
-}
-
 // password asks for it, or gives the factory's.
 func (u *unit) password(factory, what string) (string, error) {
 	if u.o.Password == nil {
@@ -89,17 +85,9 @@ func (u *unit) password(factory, what string) (string, error) {
 	}
 	p, err := u.o.Password()
 	if err != nil {
-		return "", u.bad("write", what, drivers.Denied, fmt.Errorf("no password: %w", err))
+		return "", u.o.Fault("write", what, drivers.Denied, fmt.Errorf("no password: %w", err))
 	}
 	return p, nil
-}
-
-// same refuses another unit than the one that is meant: addresses move with DHCP.
-func (u *unit) same(mac, what string) error {
-	if u.o.MAC == "" || macOf(mac) == u.o.MAC {
-		return nil
-	}
-	return u.bad("identify", what, drivers.WrongDevice, fmt.Errorf("MAC %q, want %q", macOf(mac), u.o.MAC))
 }
 
 func macOf(text string) string { return strings.ToLower(strings.ReplaceAll(rpc.Plain(text), "-", ":")) }
@@ -117,20 +105,12 @@ func (u *unit) check(l miner.Limit, modes []string) error {
 	default:
 		return nil
 	}
-	return u.bad("write", "limit", drivers.Unsupported, err)
-}
-
-// mine refuses what another dialect remembered.
-func (u *unit) mine(before miner.Setting, dialect string) error {
-	if before.Dialect == dialect {
-		return nil
-	}
-	return u.bad("write", "setting", drivers.Unsupported, fmt.Errorf("what is remembered is of dialect %q", rpc.Plain(before.Dialect)))
+	return u.o.Fault("write", "limit", drivers.Unsupported, err)
 }
 
 // sleeps is the refusal to limit what sleeps.
 func (u *unit) sleeps(what string) error {
-	return u.bad("write", what, drivers.Unsupported, errors.New("the miner sleeps, and the restart that this takes may wake it: wake it first"))
+	return u.o.Fault("write", what, drivers.Unsupported, errors.New("the miner sleeps, and the restart that this takes may wake it: wake it first"))
 }
 
 // lacks tells that a unit answered and does not have what was asked for.
@@ -158,15 +138,6 @@ func oneOf(modes []string, mode string) bool {
 		}
 	}
 	return false
-}
-
-func first(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
 }
 
 // said is a text of the miner for people, with no secret in it: also none that is there once the text is plain.
