@@ -50,40 +50,49 @@ type Client struct {
 func New(o miner.Opts, port int) *Client { return &Client{o: o, port: port} }
 
 // Exchange sends a request and gives the bytes of the reply, without its end mark. name is what the request is called in
-// errors. Faults: drivers.Unreachable, nothing was sent; for a read Timeout or Corrupt; for a write Unsure once its first
-// byte has left. The call ends with its context and after limit.
+// errors. A request that is too long is drivers.Unsupported; for the rest, Converse.
 func (c *Client) Exchange(ctx context.Context, k Kind, name string, request []byte, limit time.Duration) ([]byte, error) {
-	bad := func(f drivers.Fault, err error) error { return c.o.Fault(k.String(), name, f, err) }
 	if len(request) > maxRequest {
-		return nil, bad(drivers.Unsupported, errors.New("the request is longer than the miner reads"))
+		return nil, c.o.Fault(k.String(), name, drivers.Unsupported, errors.New("the request is longer than the miner reads"))
 	}
+	return c.Converse(ctx, k, name, request, limit, reply)
+}
+
+// Converse sends a request on a connection of its own and gives what read takes for the reply. Faults: drivers.Unreachable,
+// nothing was sent; for a read Timeout or Corrupt; for a write Unsure once its first byte has left. The call ends with its
+// context and after limit.
+func (c *Client) Converse(ctx context.Context, k Kind, name string, request []byte, limit time.Duration,
+	read func(context.Context, net.Conn) ([]byte, error),
+) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	conn, err := c.dial(ctx)
 	if err != nil {
-		return nil, bad(drivers.Unreachable, err)
+		return nil, c.o.Fault(k.String(), name, drivers.Unreachable, err)
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })() // whatever it is doing
-	if n, err := conn.Write(request); err != nil {
-		switch {
-		case n == 0:
-			return nil, bad(drivers.Unreachable, err)
-		case k == Write:
-			return nil, bad(drivers.Unsure, err)
-		}
-		return nil, bad(drivers.Timeout, err)
+	if n, err := conn.Write(request); n == 0 && err != nil {
+		return nil, c.o.Fault(k.String(), name, drivers.Unreachable, err)
+	} else if err != nil {
+		return nil, c.o.Fault(k.String(), name, silence(ctx, k, err), err)
 	}
-	reply, err := c.reply(ctx, conn)
+	got, err := read(ctx, conn)
+	if err != nil {
+		return nil, c.o.Fault(k.String(), name, silence(ctx, k, err), err)
+	}
+	return got, nil
+}
+
+// silence is what an answer that does not come means.
+func silence(ctx context.Context, k Kind, err error) drivers.Fault {
 	switch {
-	case err == nil:
-		return reply, nil
 	case k == Write:
-		return nil, bad(drivers.Unsure, err)
+		return drivers.Unsure
 	case errors.Is(err, os.ErrDeadlineExceeded), ctx.Err() != nil:
-		return nil, bad(drivers.Timeout, err)
+		return drivers.Timeout
 	}
-	return nil, bad(drivers.Corrupt, err)
+	return drivers.Corrupt
 }
 
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
@@ -99,7 +108,7 @@ var (
 )
 
 // reply reads up to a NUL, the end of the connection, or the end of a JSON value after which nothing more comes.
-func (c *Client) reply(ctx context.Context, conn net.Conn) ([]byte, error) {
+func reply(ctx context.Context, conn net.Conn) ([]byte, error) {
 	var got bytes.Buffer
 	var value extent
 	chunk := make([]byte, 4<<10)

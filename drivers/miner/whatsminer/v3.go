@@ -19,6 +19,7 @@ const PortV3 = 4433
 // V3 is one unit, spoken to by API v3.
 type V3 struct {
 	unit
+	c       *rpc.Client
 	account string
 	salt    string // of the last get.device.info; it can change with a reboot
 }
@@ -34,7 +35,7 @@ func NewV3(o miner.Opts, x Options) (*V3, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &V3{unit: u, account: cmp.Or(o.User, "super")}, nil
+	return &V3{unit: u, c: rpc.New(u.o, PortV3), account: cmp.Or(o.User, "super")}, nil
 }
 
 // modesV3 are the modes as set.miner.power_mode takes them, the weakest first. get.device.info tells them by their place here,
