@@ -142,7 +142,7 @@ func (a *Agent) wire(found journal.Found) error {
 	}
 	kept := book{a.journal, a.trail.Load()}
 	a.loop = power.NewLoop(power.Opts{
-		Layout: a.inv.Layout, Words: a.inv.Words, Relays: a.inv.Relays, Journal: kept,
+		Layout: a.inv.Layout, Words: a.inv.Words, Relays: a.inv.Relays, Miners: a.inv.Miners, Journal: kept,
 		Report: func(o rack.Outcome) { a.desk.Report(o) },
 		Sample: func(name string) { a.poller.Sample(a.inv.SampledBy(name)...) },
 		Ask:    func(name string) { a.poller.Sample(a.inv.IdentifiedBy(name)) },

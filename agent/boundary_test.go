@@ -209,8 +209,38 @@ func TestOneCallOfCut(t *testing.T) {
 		})
 	})
 	slices.Sort(calls)
-	if want := []string{"agent/inventory/relays.go", "agent/power/lane.go"}; !slices.Equal(calls, want) {
+	if want := []string{"agent/inventory/relays.go", "agent/power/relaylane.go"}; !slices.Equal(calls, want) {
 		t.Errorf("Cut is called in %v, want %v", calls, want)
+	}
+}
+
+// TestOneCallOfEachMinersVerb counts the places that tell a miner anything: the adapter, which its lane alone calls, behind
+// the guard.
+func TestOneCallOfEachMinersVerb(t *testing.T) {
+	calls := map[string][]string{}
+	goFiles(t, func(_, file string, f *ast.File, _ *token.FileSet) {
+		ast.Inspect(f, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			sel, ok := call.Fun.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if on, ok := sel.X.(*ast.SelectorExpr); ok && on.Sel.Name == "miner" {
+				calls[sel.Sel.Name] = append(calls[sel.Sel.Name], file)
+			}
+			return true
+		})
+	})
+	for _, verb := range []string{"Sleep", "Wake"} {
+		if want := []string{"agent/inventory/minerlane.go"}; !slices.Equal(calls[verb], want) {
+			t.Errorf("%s is called in %v, want %v", verb, calls[verb], want)
+		}
+	}
+	if want := []string{"agent/power/minerlane.go"}; !slices.Equal(calls["Tell"], want) {
+		t.Errorf("Tell is called in %v, want %v", calls["Tell"], want)
 	}
 }
 

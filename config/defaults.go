@@ -33,7 +33,8 @@ func Defaults() Preset {
 		Role:   Role{AddsPerS: 1}, // reference: mqtt 7.4
 		Mux:    Mux{Part: "pca9548"},
 		Sensor: Sensor{PeriodS: 5}, // arbitrary
-		Miner:  Miner{PeriodS: 10}, // arbitrary: a sweep of one takes some reports, and its firmware one client at a time
+		// A sweep of one takes some reports, and its firmware one client at a time; fans run on for two minutes. All arbitrary.
+		Miner: Miner{PeriodS: 10, FanW: 100, FanS: 120},
 		Node: map[Class]Node{
 			// 30 s lets an ASIC's supply discharge and clear a latched over-current flag; 60 s is arbitrary.
 			ClassASIC: {Wiring: WiringUnproven, MinOffS: 30, OnPowerReturn: ReturnHold},
@@ -65,8 +66,15 @@ func (c *Config) complete(preset Preset, has func(path string) bool) {
 		}
 	}
 	for i := range c.Miners {
-		if !has(index("miners", i) + ".period_s") {
+		path := index("miners", i)
+		if !has(path + ".period_s") {
 			c.Miners[i].PeriodS = preset.Miner.PeriodS
+		}
+		if !has(path + ".fan_w") {
+			c.Miners[i].FanW = preset.Miner.FanW
+		}
+		if !has(path + ".fan_s") {
+			c.Miners[i].FanS = preset.Miner.FanS
 		}
 	}
 	for i := range c.Nodes {

@@ -17,10 +17,16 @@ type Miner struct {
 	User         string  `yaml:"user,omitempty"`
 	PasswordFile string  `yaml:"password_file,omitempty"`
 	PeriodS      float64 `yaml:"period_s"` // between two readings
+	// FanW is what its fans may go on drawing for FanS after a sleep.
+	FanW float64 `yaml:"fan_w"`
+	FanS float64 `yaml:"fan_s"`
 }
 
 // Period is PeriodS as a duration.
 func (m Miner) Period() time.Duration { return seconds(m.PeriodS) }
+
+// FanFor is FanS as a duration.
+func (m Miner) FanFor() time.Duration { return seconds(m.FanS) }
 
 var (
 	macRule      = regexp.MustCompile(`^[0-9a-f]{2}(:[0-9a-f]{2}){5}$`)
@@ -57,6 +63,8 @@ func (k *checker) miners() {
 		}
 		k.credential(at+".password_file", m.PasswordFile)
 		k.span(at+".period_s", m.PeriodS, 2, 3600, " s")
+		k.span(at+".fan_w", m.FanW, 0, 1000, " W")
+		k.span(at+".fan_s", m.FanS, 0, 600, " s")
 	}
 }
 

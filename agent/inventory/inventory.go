@@ -48,7 +48,9 @@ type Inventory struct {
 	Layout  *rack.Layout
 	Devices []poll.Device
 	Relays  map[string]power.Relays // by PDU
+	Miners  map[string]power.Miner  // by node
 	units   map[string]*unit
+	apis    map[string]rack.API // by node
 	closers []func() error
 }
 
@@ -77,7 +79,7 @@ func Build(o Opts) (*Inventory, error) {
 	if err := o.Models.Collisions(o.Config); err != nil {
 		return nil, err
 	}
-	inv := &Inventory{Relays: make(map[string]power.Relays), units: make(map[string]*unit)}
+	inv := &Inventory{Relays: make(map[string]power.Relays), Miners: make(map[string]power.Miner), apis: make(map[string]rack.API), units: make(map[string]*unit)}
 	seg, err := newSegments(o.Config, o.Buses)
 	if err != nil {
 		return nil, err
@@ -101,14 +103,10 @@ func Build(o Opts) (*Inventory, error) {
 		}
 		inv.Devices = append(inv.Devices, d)
 	}
-	for _, c := range o.Config.Miners {
-		d, err := newMiner(o, c)
-		if err != nil {
-			return nil, fmt.Errorf("miner %s: %w", c.Node, err)
-		}
-		inv.Devices = append(inv.Devices, d)
+	if err := inv.miners(o); err != nil {
+		return nil, err
 	}
-	inv.Layout = layout(o.Config, inv.units)
+	inv.Layout = layout(o.Config, inv.units, inv.apis)
 	return inv, nil
 }
 

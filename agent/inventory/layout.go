@@ -9,7 +9,7 @@ import (
 )
 
 // layout copies the configuration into the agent's words. Nobody below sees the YAML types.
-func layout(c *config.Config, units map[string]*unit) *rack.Layout {
+func layout(c *config.Config, units map[string]*unit, apis map[string]rack.API) *rack.Layout {
 	l := &rack.Layout{Site: c.Site, Agent: c.Agent, Stagger: c.Power.Stagger()}
 	for _, f := range c.Feeds {
 		l.Feeds = append(l.Feeds, rack.Feed{
@@ -21,7 +21,11 @@ func layout(c *config.Config, units map[string]*unit) *rack.Layout {
 		l.PDUs = append(l.PDUs, pduOf(units[p.Name]))
 	}
 	for _, n := range c.Nodes {
-		l.Nodes = append(l.Nodes, nodeOf(n))
+		node := nodeOf(n)
+		if api, ok := apis[n.Name]; ok {
+			node.API = &api
+		}
+		l.Nodes = append(l.Nodes, node)
 	}
 	for _, g := range c.Groups {
 		l.Groups = append(l.Groups, rack.Group{Name: g.Name, Nodes: g.Nodes})

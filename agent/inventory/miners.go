@@ -20,18 +20,25 @@ func minerAPIs() []string {
 	return []string{luxos.Dialect, whatsminer.DialectV2, whatsminer.DialectV3}
 }
 
-// openMiner makes the client of one interface. It is the one switch that names them.
-func openMiner(api string, o miner.Opts) (miner.Miner, error) {
+// openMiner makes the client of one interface, and tells how long its verbs take. It is the one switch that names them.
+func openMiner(api string, o miner.Opts) (miner.Miner, miner.Times, error) {
+	var m miner.Miner
+	var err error
+	var times miner.Times
 	switch api {
 	case luxos.Dialect:
-		return luxos.New(o)
+		m, err = luxos.New(o)
+		times = luxos.Times()
 	case whatsminer.DialectV2:
-		return whatsminer.NewV2(o, whatsminer.Options{})
+		m, err = whatsminer.NewV2(o, whatsminer.Options{})
+		times = whatsminer.Times()
 	case whatsminer.DialectV3:
-		return whatsminer.NewV3(o, whatsminer.Options{})
+		m, err = whatsminer.NewV3(o, whatsminer.Options{})
+		times = whatsminer.Times()
 	default:
-		return nil, fmt.Errorf("no interface %q", api)
+		err = fmt.Errorf("no interface %q", api)
 	}
+	return m, times, err
 }
 
 const (
@@ -51,8 +58,30 @@ const minerBus = "miner "
 // OfMiner tells whether a bus of poll's is the interface of a miner.
 func OfMiner(bus string) bool { return strings.HasPrefix(bus, minerBus) }
 
-// newMiner makes what poll reads of a miner. Each is read by itself: one that hangs delays no other and no bus.
-func newMiner(o Opts, c config.Miner) (poll.Device, error) {
+// miners makes the clients of all interfaces.
+func (inv *Inventory) miners(o Opts) error {
+	for _, c := range o.Config.Miners {
+		m, err := newMinerUnit(o, c)
+		if err != nil {
+			return fmt.Errorf("miner %s: %w", c.Node, err)
+		}
+		inv.Miners[c.Node] = m
+		inv.apis[c.Node] = m.api
+		inv.Devices = append(inv.Devices, m.device())
+	}
+	return nil
+}
+
+// minerUnit is one interface. Poll and the lane of its node share it: what is told goes before what is read.
+type minerUnit struct {
+	conf  config.Miner
+	opts  miner.Opts
+	miner miner.Miner
+	turns *miner.Turns
+	api   rack.API
+}
+
+func newMinerUnit(o Opts, c config.Miner) (*minerUnit, error) {
 	opts := miner.Opts{Host: c.Host, User: c.User, MAC: c.MAC, Dial: o.DialMiner}
 	if opts.Dial == nil {
 		opts.Dial = noNetwork
@@ -60,25 +89,41 @@ func newMiner(o Opts, c config.Miner) (poll.Device, error) {
 	if o.Password != nil {
 		opts.Password = o.Password(c)
 	}
-	m, err := openMiner(c.API, opts)
+	m, t, err := openMiner(c.API, opts)
 	if err != nil {
-		return poll.Device{}, err
+		return nil, err
 	}
-	d := poll.Device{Name: c.Node + "/" + c.API, Bus: minerBus + c.Node, Period: c.Period(), Timeout: minerTimeout}
+	return &minerUnit{conf: c, opts: opts, miner: m, turns: miner.NewTurns(), api: rack.API{
+		Dialect: c.API, Period: c.Period(), Write: t.Write, Confirm: t.Confirm, SleepBy: t.SleepBy, WakeBy: t.WakeBy, FanW: c.FanW, FanFor: c.FanFor(),
+	}}, nil
+}
+
+// device is what poll reads of it. Each is read by itself: one that hangs delays no other and no bus.
+func (u *minerUnit) device() poll.Device {
+	d := poll.Device{Name: u.conf.Node + "/" + u.conf.API, Bus: minerBus + u.conf.Node, Period: u.conf.Period(), Timeout: minerTimeout}
 	for _, v := range told(&miner.Status{}) {
-		d.Points = append(d.Points, poll.Point{Point: rack.Point{Device: c.Node, Quantity: v.q, Index: v.i}, Range: v.rng, Alone: true})
+		d.Points = append(d.Points, poll.Point{Point: rack.Point{Device: u.conf.Node, Quantity: v.q, Index: v.i}, Range: v.rng, Alone: true})
 	}
-	d.Read = func(ctx context.Context) ([]rack.Reading, error) {
-		s, err := m.Status(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if err := opts.Meant(s.MAC, "status"); err != nil {
-			return nil, err
-		}
-		return readings(c.Node, told(&s)), nil
+	d.Read = func(ctx context.Context) (out []rack.Reading, err error) {
+		err = u.turns.Read(ctx, func(ctx context.Context) error {
+			s, err := u.status(ctx)
+			if err == nil {
+				out = readings(u.conf.Node, told(&s))
+			}
+			return err
+		})
+		return out, err
 	}
-	return d, nil
+	return d
+}
+
+// status reads, and refuses another unit than the one that is meant.
+func (u *minerUnit) status(ctx context.Context) (miner.Status, error) {
+	s, err := u.miner.Status(ctx)
+	if err == nil {
+		err = u.opts.Meant(s.MAC, "status")
+	}
+	return s, err
 }
 
 func readings(node string, values []toldValue) []rack.Reading {

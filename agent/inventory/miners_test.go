@@ -44,11 +44,11 @@ func minerRig(t *testing.T, m *miners.Machine, conf config.Miner, replies map[st
 		}
 		return h.Dial(ctx, network, address)
 	}
-	d, err := newMiner(Opts{DialMiner: dial}, conf)
+	u, err := newMinerUnit(Opts{DialMiner: dial}, conf)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := poll.New(poll.Opts{}, []poll.Device{d})
+	p, err := poll.New(poll.Opts{}, []poll.Device{u.device()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,10 +123,11 @@ func TestWhatsminersAreRead(t *testing.T) {
 			whatsminer.New(m, h, ports)
 			conf := lux("02:00:5e:10:00:01")
 			conf.API = api
-			d, err := newMiner(Opts{DialMiner: h.Dial}, conf)
+			u, err := newMinerUnit(Opts{DialMiner: h.Dial}, conf)
 			if err != nil {
 				t.Fatal(err)
 			}
+			d := u.device()
 			read := func() map[rack.Quantity]float64 {
 				t.Helper()
 				got, err := d.Read(t.Context())
@@ -183,14 +184,14 @@ func TestAMinerThatHangs(t *testing.T) {
 
 // TestMinersWithoutANetwork are absent, and the rest of the rack is read.
 func TestMinersWithoutANetwork(t *testing.T) {
-	d, err := newMiner(Opts{}, lux(""))
+	d, err := newMinerUnit(Opts{}, lux(""))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Read(t.Context()); !errors.Is(err, drivers.Unreachable) {
+	if _, err := d.device().Read(t.Context()); !errors.Is(err, drivers.Unreachable) {
 		t.Errorf("%v", err)
 	}
-	if _, err := newMiner(Opts{}, config.Miner{Node: "asic-1", API: "telnet", Host: "a"}); err == nil {
+	if _, err := newMinerUnit(Opts{}, config.Miner{Node: "asic-1", API: "telnet", Host: "a"}); err == nil {
 		t.Error("an interface that there is not")
 	}
 }

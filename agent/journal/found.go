@@ -101,7 +101,8 @@ func sortBySeq(entries []loaded) {
 func orderOf(subject string) *rack.Order {
 	kind, rest, _ := strings.Cut(subject, "/")
 	target, err := rack.ParseTarget(rest)
-	if err != nil || !orderKind(rack.OrderKind(kind)) || rack.OrderKind(kind) == rack.OrderLimit {
+	k := rack.OrderKind(kind)
+	if err != nil || !orderKind(k) || k == rack.OrderLimit || k == rack.OrderSlept {
 		return nil
 	}
 	return &rack.Order{Kind: rack.OrderKind(kind), Target: target}

@@ -130,6 +130,28 @@ func frozen() map[string]rack.Record {
 func TestVectors(t *testing.T) {
 	t.Run("v1", func(t *testing.T) { vectorsOf(t, "testdata/v1/*.hex", frozen()) })
 	t.Run("v2", func(t *testing.T) { vectorsOf(t, "testdata/v2/*.hex", frozen2()) })
+	t.Run("v2 of miners", func(t *testing.T) { vectorsOf(t, "testdata/v2/miners/*.hex", frozenOfMiners()) })
+}
+
+// frozenOfMiners are the records that came with what is said to miners; they need no other schema.
+func frozenOfMiners() map[string]rack.Record {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678_900_000, time.UTC)
+	drew := 3210.5
+	asleep := rack.Command{
+		ID: "01JD9XC3", Op: rack.OpSleep, Target: rack.NodeTarget("asic-1"), Exp: at.Add(time.Minute), Origin: rack.OriginMQTT,
+		Hash: rack.HashOf([]byte("payload")), Received: at,
+	}
+	sleeping := rack.Plan{Command: asleep.ID, Made: at, DeadlineMS: 52_000, Targets: []rack.TargetPlan{{
+		Target: asleep.Target, Node: "asic-1", Steps: []rack.Step{
+			{Do: rack.DoSleep, Node: "asic-1", Proof: "it says that it sleeps, and two samples after that below 421 W", LimitMS: 52_000, BeforeW: &drew},
+		},
+	}}}
+	return map[string]rack.Record{
+		"told": {Kind: rack.RecordAccepted, At: at, Boot: "boot-1", ID: asleep.ID, Command: &asleep, Plan: &sleeping, Lowers: true},
+		"slept": {Kind: rack.RecordOrder, At: at, Boot: "boot-1", ID: asleep.ID, Lowers: true, Order: &rack.Order{
+			Kind: rack.OrderSlept, Target: asleep.Target, Value: drew, Command: asleep.ID, By: "unsigned", Before: `{"dialect":"luxos","profile":"290MHz"}`,
+		}},
+	}
 }
 
 // frozen2 are the records that came with schema 2.

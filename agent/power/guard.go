@@ -23,6 +23,24 @@ func permitted(s *Snapshot, a Switch) error {
 	return nil
 }
 
+// guardTell decides at the moment of the write whether a miner may be told anything: it is one, and no lock is on it or on
+// an outlet of it. What a server would make of it is not known.
+func guardTell(s *Snapshot, name string) *rack.Refusal {
+	node, ok := s.Layout.Node(name)
+	switch {
+	case !ok:
+		return refuse(rack.CodeUnknownTarget, "no node %s is configured", name)
+	case node.Class.Firm():
+		return refuse(rack.CodeFirmGuard, "%s is a firm node (%s): nothing is said to it", name, node.Class)
+	}
+	for _, order := range s.Orders {
+		if s.coversNode(order, node) {
+			return refuse(rack.CodeMaintenanceLock, "%s is under the maintenance lock of %s, set %s", name, order.Target, order.Set())
+		}
+	}
+	return nil
+}
+
 // guard decides at the moment of the write whether an outlet may be opened (S3, S11). It judges from the newest
 // snapshot and not from the plan. No proof that a firm node is off exists yet: an outlet of one is opened only by force
 // that a second person approved, and one whose wiring is not believed by nothing, as it may feed any firm node.

@@ -3,10 +3,10 @@ package power
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
-	"rackagent/agent/rack"
 	"rackagent/drivers"
 )
 
@@ -28,29 +28,37 @@ type Write struct {
 // errAborted stands for an action that another one made pointless before it began.
 var errAborted = &drivers.Error{Op: "switch", Fault: drivers.Cancelled, Err: errors.New("taken out of the queue")}
 
-// lane is the goroutine through which all actions on one bus go. What lowers power goes before what adds it;
+// work is an action that goes through a lane.
+type work interface {
+	Action
+	id() uint64           // token of the answer
+	lowers() bool         // it can only lower power
+	limit() time.Duration // for the whole of it
+	dropped() Input       // the answer if it was taken out of the queue
+}
+
+// lane is the goroutine through which all actions on one bus or one miner go. What lowers power goes before what adds it;
 // interlocks will share the first queue.
 type lane struct {
-	relays   map[string]Relays // by PDU
-	snapshot func() *Snapshot
-	post     func(Input)
+	carry func(ctx context.Context, a work) Input // does it and gives the answer
+	post  func(Input)
 
 	mu      sync.Mutex
-	lower   []Action
-	raise   []Action
+	lower   []work
+	raise   []work
 	wake    chan struct{} // 1: a wake-up that is not yet taken is enough
 	running uint64        // token of the action with the device, 0 none
 	cancel  context.CancelFunc
 }
 
-func newLane(snapshot func() *Snapshot, post func(Input)) *lane {
-	return &lane{relays: make(map[string]Relays), snapshot: snapshot, post: post, wake: make(chan struct{}, 1)}
+func newLane(carry func(context.Context, work) Input, post func(Input)) *lane {
+	return &lane{carry: carry, post: post, wake: make(chan struct{}, 1)}
 }
 
 // put queues an action and returns at once.
-func (l *lane) put(a Action) {
+func (l *lane) put(a work) {
 	l.mu.Lock()
-	if s, ok := a.(Switch); ok && s.Do == rack.DoCut {
+	if a.lowers() {
 		l.lower = append(l.lower, a)
 	} else {
 		l.raise = append(l.raise, a)
@@ -70,29 +78,13 @@ func (l *lane) abort(token uint64) {
 		l.cancel()
 		return
 	}
-	if drop(&l.lower, token) || drop(&l.raise, token) {
-		l.post(Switched{Token: token, Err: errAborted})
-	}
-}
-
-func drop(queue *[]Action, token uint64) bool {
-	for i, a := range *queue {
-		if tokenOf(a) == token {
-			*queue = append((*queue)[:i], (*queue)[i+1:]...)
-			return true
+	for _, queue := range []*[]work{&l.lower, &l.raise} {
+		if i := slices.IndexFunc(*queue, func(a work) bool { return a.id() == token }); i >= 0 {
+			a := (*queue)[i]
+			*queue = slices.Delete(*queue, i, i+1)
+			l.post(a.dropped())
+			return
 		}
-	}
-	return false
-}
-
-func tokenOf(a Action) uint64 {
-	switch a := a.(type) {
-	case Switch:
-		return a.Token
-	case TakeOver:
-		return a.Token
-	default:
-		return 0
 	}
 }
 
@@ -101,7 +93,7 @@ func (l *lane) run(ctx context.Context) {
 	for {
 		a, actx, done := l.next(ctx)
 		if a != nil {
-			l.post(l.carryOut(actx, a))
+			l.post(l.carry(actx, a))
 			done()
 			continue
 		}
@@ -114,7 +106,7 @@ func (l *lane) run(ctx context.Context) {
 }
 
 // next takes the first action and gives it a context of its own: the end of the program does not tear a write.
-func (l *lane) next(ctx context.Context) (Action, context.Context, func()) {
+func (l *lane) next(ctx context.Context) (work, context.Context, func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if ctx.Err() != nil {
@@ -129,53 +121,12 @@ func (l *lane) next(ctx context.Context) (Action, context.Context, func()) {
 	}
 	a := (*queue)[0]
 	*queue = (*queue)[1:]
-	actx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limitOf(a))
-	l.running, l.cancel = tokenOf(a), cancel
+	actx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.limit())
+	l.running, l.cancel = a.id(), cancel
 	return a, actx, func() {
 		l.mu.Lock()
 		l.running = 0
 		l.mu.Unlock()
 		cancel()
 	}
-}
-
-// limitOf is how long an action may take.
-func limitOf(a Action) time.Duration {
-	if s, ok := a.(Switch); ok && s.Do == rack.DoCut {
-		return cutWriteLimit
-	}
-	return writeLimit
-}
-
-// carryOut calls the verb.
-func (l *lane) carryOut(ctx context.Context, a Action) Switched {
-	var w Write
-	var err error
-	switch a := a.(type) {
-	case Switch:
-		w, err = l.moveRelay(ctx, a)
-	case TakeOver:
-		w, err = l.takeOver(ctx, a)
-	}
-	return Switched{Token: tokenOf(a), Taken: w.Taken, Confirmed: w.Confirmed, Err: err}
-}
-
-// moveRelay holds the guards around the only calls of Cut and Energise in the program: they judge the outlet anew at this
-// moment.
-func (l *lane) moveRelay(ctx context.Context, a Switch) (Write, error) {
-	if err := permitted(l.snapshot(), a); err != nil {
-		return Write{}, err
-	}
-	r := l.relays[a.Outlet.PDU]
-	if a.Do != rack.DoCut {
-		return r.Energise(ctx, a.Outlet.N)
-	}
-	return r.Cut(ctx, a.Outlet.N)
-}
-
-func (l *lane) takeOver(ctx context.Context, a TakeOver) (Write, error) {
-	if r := guardBank(l.snapshot(), a.Bank); r != nil {
-		return Write{}, &GuardError{Refusal: r}
-	}
-	return l.relays[a.Bank.PDU].TakeOver(ctx, a.Bank.N, a.Latch, a.Direction)
 }

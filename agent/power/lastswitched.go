@@ -58,7 +58,7 @@ func outletsOf(p rack.Plan) []rack.OutletID {
 	var out []rack.OutletID
 	for _, t := range p.Targets {
 		for _, st := range t.Steps {
-			if !slices.Contains(out, st.On) {
+			if st.Node == "" && !slices.Contains(out, st.On) {
 				out = append(out, st.On)
 			}
 		}

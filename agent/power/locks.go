@@ -30,6 +30,23 @@ func (s *Snapshot) covers(order rack.Order, o rack.OutletID) bool {
 	}
 }
 
+// coversNode tells whether a lock is on a node: its own, the rack's, or that of one of its outlets.
+func (s *Snapshot) coversNode(order rack.Order, n rack.Node) bool {
+	if order.Kind != rack.OrderLock {
+		return false
+	}
+	return order.Target == rack.NodeTarget(n.Name) || slices.ContainsFunc(n.Outlets, func(o rack.OutletID) bool { return s.covers(order, o) })
+}
+
+// coversStep tells whether a lock is on what a step is on.
+func (s *Snapshot) coversStep(order rack.Order, st rack.Step) bool {
+	if st.Node == "" {
+		return s.covers(order, st.On)
+	}
+	n, ok := s.Layout.Node(st.Node)
+	return ok && s.coversNode(order, n)
+}
+
 // locked finds a maintenance lock on an outlet.
 func (s *Snapshot) locked(o rack.OutletID) (rack.Order, bool) {
 	for _, order := range s.Orders {
@@ -217,7 +234,7 @@ func (m *Machine) halt(order rack.Order) {
 
 // concerned tells whether a step of a target that is not over is on what a lock covers, or is about to take its bank over.
 func (m *Machine) concerned(order rack.Order, t *target) bool {
-	if slices.ContainsFunc(t.plan.Steps[t.next:], func(st rack.Step) bool { return m.world.covers(order, st.On) }) {
+	if slices.ContainsFunc(t.plan.Steps[t.next:], func(st rack.Step) bool { return m.world.coversStep(order, st) }) {
 		return true
 	}
 	return t.current != nil && t.current.takeOver != nil && m.coversBank(order, bankOf(t.current.takeOver))
@@ -246,7 +263,7 @@ func (m *Machine) writing(order rack.Order) bool {
 		w := t.current
 		switch {
 		case w == nil:
-		case w.state == stageWriting && m.world.covers(order, w.step.On):
+		case w.state == stageWriting && m.world.coversStep(order, w.step):
 			return true
 		case w.state == stageTakeOver && m.coversBank(order, bankOf(w.takeOver)):
 			return true

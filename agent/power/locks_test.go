@@ -253,14 +253,13 @@ func TestTheLanesGuardKnowsLocks(t *testing.T) {
 	r := lockedRig(t, "outlet/pdu-a.2")
 	snap := r.m.Snapshot(r.now)
 	bench := &bench{closed: map[int]bool{}}
-	l := newLane(func() *Snapshot { return snap }, func(Input) {})
-	l.relays["pdu-a"] = bench
-	for _, a := range []Action{
+	l := relayLane{relays: map[string]Relays{"pdu-a": bench}, snapshot: func() *Snapshot { return snap }}
+	for _, a := range []work{
 		Switch{Token: 1, Do: rack.DoCut, Outlet: outlet(2)},
 		Switch{Token: 2, Do: rack.DoEnergise, Outlet: outlet(2)},
 		TakeOver{Token: 3, Bank: rack.BankID{PDU: "pdu-a"}},
 	} {
-		got := l.carryOut(context.Background(), a)
+		got, _ := l.carry(context.Background(), a).(Switched)
 		var g *GuardError
 		if !errors.As(got.Err, &g) || g.Refusal.Code != rack.CodeMaintenanceLock || !got.Taken.IsZero() {
 			t.Errorf("%+v: %+v", a, got)
@@ -269,7 +268,7 @@ func TestTheLanesGuardKnowsLocks(t *testing.T) {
 	if len(bench.trace) != 0 {
 		t.Errorf("the device saw %v", bench.trace)
 	}
-	if got := l.carryOut(context.Background(), Switch{Token: 4, Do: rack.DoCut, Outlet: outlet(1)}); got.Err != nil {
+	if got, ok := l.carry(context.Background(), Switch{Token: 4, Do: rack.DoCut, Outlet: outlet(1)}).(Switched); !ok || got.Err != nil {
 		t.Error(got.Err)
 	}
 }

@@ -20,6 +20,7 @@ type Opts struct {
 	Layout  *rack.Layout
 	Words   Words
 	Relays  map[string]Relays // by PDU
+	Miners  map[string]Miner  // by node
 	Journal Journal
 	Report  func(rack.Outcome) // to the desk
 	Sample  func(pdu string)   // to poll: its outlets
@@ -41,6 +42,7 @@ type Loop struct {
 	machine  *Machine
 	lanes    map[string]*lane // by bus
 	buses    map[string]string
+	miners   map[string]*lane // by node
 	snapshot atomic.Pointer[Snapshot]
 	born     time.Time
 	turned   atomic.Int64 // of the last turn, nanoseconds since born on the monotonic clock
@@ -64,18 +66,18 @@ func NewLoop(o Opts) *Loop {
 	now := time.Now()
 	l := &Loop{
 		o: o, machine: New(now, o.Layout, o.Words, o.Orders, o.Records), lanes: make(map[string]*lane),
-		buses: make(map[string]string), born: now, kept: make(map[uint64]func()), wake: make(chan struct{}, 1),
+		buses: make(map[string]string), miners: make(map[string]*lane), born: now, kept: make(map[uint64]func()), wake: make(chan struct{}, 1),
 	}
 	l.machine.LeftStanding(o.Standing)
 	l.snapshot.Store(l.machine.Snapshot(now))
 	for _, p := range o.Layout.PDUs {
-		ln := l.lanes[p.Bus]
-		if ln == nil {
-			ln = newLane(l.Snapshot, l.Tell)
-			l.lanes[p.Bus] = ln
+		if l.lanes[p.Bus] == nil {
+			l.lanes[p.Bus] = newLane(relayLane{relays: o.Relays, snapshot: l.Snapshot}.carry, l.Tell)
 		}
-		ln.relays[p.Name] = o.Relays[p.Name]
 		l.buses[p.Name] = p.Bus
+	}
+	for node, m := range o.Miners {
+		l.miners[node] = newLane(minerLane{miner: m, snapshot: l.Snapshot}.carry, l.Tell)
 	}
 	if len(o.Unfinished) > 0 {
 		l.Tell(Unfinished(o.Unfinished))
@@ -151,8 +153,10 @@ func (l *Loop) Turned() time.Time { return l.born.Add(time.Duration(l.turned.Loa
 // the way out.
 func (l *Loop) Run(ctx context.Context) error {
 	var lanes sync.WaitGroup
-	for _, ln := range l.lanes {
-		lanes.Go(func() { ln.run(ctx) })
+	for _, set := range []map[string]*lane{l.lanes, l.miners} {
+		for _, ln := range set {
+			lanes.Go(func() { ln.run(ctx) })
+		}
 	}
 	defer func() { // what the lanes answered last is booked; nothing is begun any more
 		lanes.Wait()
@@ -212,11 +216,19 @@ func (l *Loop) turn() {
 // asksSnapshot tells whether whoever gets the action will look at the snapshot: the guard in the lane, the inventory.
 func asksSnapshot(a Action) bool {
 	switch a.(type) {
-	case Switch, TakeOver, Learnt, InForce:
+	case Switch, TakeOver, Tell, Learnt, InForce:
 		return true
 	default:
 		return false
 	}
+}
+
+// laneOf is where the actions of a step go.
+func (l *Loop) laneOf(on rack.Target) *lane {
+	if on.Kind == rack.TargetNode {
+		return l.miners[on.Name]
+	}
+	return l.lanes[l.buses[on.Outlet.PDU]]
 }
 
 // hand gives an action to its owner.
@@ -226,8 +238,12 @@ func (l *Loop) hand(a Action) {
 		l.lanes[l.buses[a.Outlet.PDU]].put(a)
 	case TakeOver:
 		l.lanes[l.buses[a.Bank.PDU]].put(a)
+	case Inquire:
+		l.miners[a.Node].put(a)
+	case Tell:
+		l.miners[a.Node].put(a)
 	case Abort:
-		l.lanes[l.buses[a.Outlet.PDU]].abort(a.Token)
+		l.laneOf(a.On).abort(a.Token)
 	case Keep:
 		l.o.Journal.Submit([]rack.Record{a.Record}, func(err error) { l.Tell(Recorded{Token: a.Token, Err: err}) })
 	case Report:

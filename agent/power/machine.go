@@ -65,6 +65,7 @@ type target struct {
 	keys     []string // what it contends for
 	next     int      // step that is under way or comes next
 	current  *switching
+	done     *switching // the step before
 	steps    []rack.StepResult
 	stepDone time.Time // when the step before settled
 	stop     *verdict  // ends with this instead of going on to the next step
@@ -121,6 +122,8 @@ func (m *Machine) remember(r rack.Record) {
 		v.Withdrawn = r.Reason
 	case r.Kind == rack.RecordWiring && r.Wiring == rack.WiringUnproven:
 		v.Unproven = r.Reason
+	case r.Kind == rack.RecordWiring && r.Wiring == rack.WiringProven:
+		v.Proven = r.Serial != ""
 	}
 	m.world.Outlets[r.Outlet] = v
 }
@@ -150,6 +153,8 @@ func (m *Machine) Step(now time.Time, in Input) []Action {
 		m.adopt(now, in)
 	case Switched:
 		m.switched(now, in)
+	case Said:
+		m.said(now, in)
 	case Recorded:
 		m.recorded(now, in)
 	case Tick:
@@ -200,6 +205,9 @@ func (m *Machine) keysOf(tp rack.TargetPlan) []string {
 		if n, ok := m.world.Layout.NodeOf(st.On); ok {
 			key = n.Name
 		}
+		if st.Node != "" {
+			key = st.Node
+		}
 		if !slices.Contains(keys, key) {
 			keys = append(keys, key)
 		}
@@ -242,8 +250,8 @@ func (m *Machine) stopTarget(t *target, v verdict) {
 		return
 	}
 	t.stop, t.abandon = &v, true // also one that was cancelled and waits for its watts
-	if w := t.current; w != nil && (w.state == stageWriting || w.state == stageTakeOver) {
-		m.do(Abort{Token: w.token, Outlet: w.step.On})
+	if w := t.current; w != nil && (w.state == stageWriting || w.state == stageTakeOver || w.state == stageAsking) {
+		m.do(Abort{Token: w.token, On: w.step.Where()})
 		return
 	}
 	m.endTarget(t, v)
@@ -351,6 +359,10 @@ func (m *Machine) advanceTarget(now time.Time, t *target) {
 	default:
 		return
 	}
+	if t.current.miner != nil {
+		m.settleTelling(now, t)
+		return
+	}
 	v, sample := t.current.settle(now, &m.world)
 	if sample {
 		m.sample(t.current.step.On.PDU)
@@ -372,7 +384,7 @@ func (m *Machine) sample(pdu string) {
 func (m *Machine) stepEnded(now time.Time, t *target, v verdict) {
 	st := t.current.step
 	t.steps = append(t.steps, t.current.result)
-	t.current, t.changed = nil, true
+	t.done, t.current, t.changed = t.current, nil, true
 	m.learn(now, t, st, v)
 	proven := v.state == rack.StateSucceeded || v.state == rack.StateConfirmed
 	switch {

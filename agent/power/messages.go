@@ -93,8 +93,8 @@ type TakeOver struct {
 
 // Abort asks a lane to give up an action: it is taken out of the queue, or its context ends.
 type Abort struct {
-	Token  uint64
-	Outlet rack.OutletID
+	Token uint64
+	On    rack.Target // where the step is that asked for it
 }
 
 // Keep asks the journal to store a record. The answer is a Recorded with the same token; token 0 wants none.

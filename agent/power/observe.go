@@ -26,6 +26,7 @@ func (m *Machine) observe(now time.Time, batch []rack.Reading) {
 		o := rack.OutletID{PDU: r.Point.Device, N: r.Point.Index}
 		v, ok := m.world.Outlets[o]
 		if !ok {
+			m.observeMiner(r)
 			continue
 		}
 		switch r.Point.Quantity {

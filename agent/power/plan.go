@@ -97,6 +97,8 @@ type resolved struct {
 func resolve(s *Snapshot, c rack.Command) ([]resolved, *rack.Refusal) {
 	t := c.Target
 	switch {
+	case t.Kind == rack.TargetOutlet && c.Op.OfMiners():
+		return nil, refuse(rack.CodeUnsupported, "%s is said to a miner: name its node, not %s", c.Op, t)
 	case t.Kind == rack.TargetOutlet:
 		if _, ok := s.Layout.Outlet(t.Outlet); !ok {
 			return nil, refuse(rack.CodeUnknownTarget, "no outlet %s is configured", t.Outlet)
@@ -149,6 +151,9 @@ func members(s *Snapshot, c rack.Command) ([]resolved, *rack.Refusal) {
 func planTarget(now time.Time, l *ledger, c rack.Command, t resolved) rack.TargetPlan {
 	if t.plan.Refused != nil {
 		return refused(t.plan, t.plan.Refused)
+	}
+	if c.Op.OfMiners() {
+		return planTold(l, c, t.plan)
 	}
 	var later []rack.Step
 	for _, o := range t.outlets {
@@ -438,6 +443,10 @@ func setLoads(now time.Time, s *Snapshot, order []*rack.Step, number bool) {
 		if number {
 			st.Seq = i + 1
 		}
+		if st.Node != "" {
+			setTold(l, st)
+			continue
+		}
 		node, ok := s.Layout.NodeOf(st.On)
 		if !ok {
 			continue
@@ -457,6 +466,17 @@ func setLoads(now time.Time, s *Snapshot, order []*rack.Step, number bool) {
 		}
 		st.Feeds = rounded(l.loads(node))
 	}
+}
+
+// setTold tells the same of a step that is said to a miner.
+func setTold(l *ledger, st *rack.Step) {
+	node, _ := l.s.Layout.Node(st.Node)
+	if st.Do == rack.DoWake {
+		l.set(node, max(l.get(node), l.s.awakeW(node)))
+	} else {
+		l.set(node, min(l.get(node), sleepingW))
+	}
+	st.Feeds = rounded(l.loads(node))
 }
 
 // rounded keeps what the wire tells of a load: a plan for a whole rack must fit into one record.

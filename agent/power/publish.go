@@ -130,7 +130,10 @@ func (m *Machine) oweRecorded(now time.Time, in Recorded, o *owed) {
 
 // untold says in words what the journal does not take.
 func (o *owed) untold() string {
-	if o.outcome == nil {
+	switch {
+	case o.outcome == nil && o.record.Order != nil:
+		return fmt.Sprintf("%s of %s", o.record.Kind, o.record.Order.Target)
+	case o.outcome == nil:
 		return fmt.Sprintf("outlet %s: %s", o.record.Outlet, o.record.Reason)
 	}
 	return fmt.Sprintf("command %s ended %s %s, which is told when it is on disk", o.outcome.Command, o.outcome.State, o.outcome.Code)

@@ -59,7 +59,11 @@ func (m *Machine) measurable(o rack.OutletID) bool {
 func (m *Machine) judgedSteps(t *target) []rack.StepResult {
 	out := make([]rack.StepResult, len(t.plan.Steps))
 	for i, st := range t.plan.Steps {
-		r := rack.StepResult{Do: st.Do, On: rack.OutletTarget(st.On), Proof: &rack.Proof{Meter: st.On.String(), BeforeW: st.BeforeW, AfterW: measured(&m.world, st.On)}}
+		if st.Node != "" {
+			out[i] = m.judgedTold(st)
+			continue
+		}
+		r := rack.StepResult{Do: st.Do, On: st.Where(), Proof: &rack.Proof{Meter: st.On.String(), BeforeW: st.BeforeW, AfterW: measured(&m.world, st.On)}}
 		if !m.measurable(st.On) {
 			out[i] = r
 			continue
@@ -79,6 +83,40 @@ func (m *Machine) judgedSteps(t *target) []rack.StepResult {
 		out[i] = r
 	}
 	return out
+}
+
+// judgedTold is the same for what a miner was told.
+func (m *Machine) judgedTold(st rack.Step) rack.StepResult {
+	node, _ := m.world.Layout.Node(st.Node)
+	r := rack.StepResult{Do: st.Do, On: st.Where(), Proof: &rack.Proof{Meter: meterOf(node), BeforeW: st.BeforeW}}
+	sum, oldest, ok := m.world.sum(node)
+	if !ok || !m.allMeasurable(node) {
+		return r
+	}
+	r.Proof.AfterW = &sum
+	if m.provenTold(st, m.born) {
+		r.Settled = ms(oldest)
+	}
+	return r
+}
+
+func (m *Machine) allMeasurable(n rack.Node) bool {
+	return len(n.Outlets) > 0 && !slices.ContainsFunc(n.Outlets, func(o rack.OutletID) bool { return !m.measurable(o) })
+}
+
+// provenTold needs, of a sleep, more watts before than a sleeping miner draws, and of a wake, codes that have moved.
+func (m *Machine) provenTold(st rack.Step, since time.Time) bool {
+	node, _ := m.world.Layout.Node(st.Node)
+	sum, _, ok := m.world.sum(node)
+	if !ok || node.API == nil {
+		return false
+	}
+	if st.Do == rack.DoSleep {
+		return st.BeforeW != nil && *st.BeforeW > asleepBelow(*st.BeforeW, node.API.FanW) && sum <= asleepBelow(*st.BeforeW, node.API.FanW)
+	}
+	kept, _ := m.world.interrupted(node)
+	moved := slices.ContainsFunc(node.Outlets, func(o rack.OutletID) bool { return m.world.Outlets[o].MovedAt.After(since) })
+	return moved && sum > awakeAbove(node, kept.Value)
 }
 
 // provenOn needs codes that have moved since: a meter frozen at a load shows it for ever.
@@ -127,24 +165,43 @@ func (m *Machine) resolveDoubts(now time.Time) {
 		if now.Sub(d.since) > doubtFor {
 			return true
 		}
-		if m.world.Outlets[d.step.On].W.At.Before(d.since) || !m.measurable(d.step.On) {
+		if !m.measuredSince(d.step, d.since) {
 			return false
 		}
-		proven := m.provenCut(d.step)
-		if d.step.Do == rack.DoEnergise {
-			proven = m.provenOn(d.step, d.since)
-		}
+		proven := m.provenNow(d.step, d.since)
 		if proven {
 			m.emit(rack.Event{
-				Kind: rack.EventRecovered, Severity: rack.Info, Device: d.step.On.PDU, Outlet: d.step.On, Command: d.id, To: string(d.step.Do),
-				Text: fmt.Sprintf("command %s ended unknown; measurement now shows that the %s of outlet %s is done", d.id, d.step.Do, d.step.On),
+				Kind: rack.EventRecovered, Severity: rack.Info, Device: d.step.On.PDU, Outlet: d.step.On, Node: d.step.Node, Command: d.id, To: string(d.step.Do),
+				Text: fmt.Sprintf("command %s ended unknown; measurement now shows that the %s of %s is done", d.id, d.step.Do, d.step.Subject()),
 			})
 		}
 		return proven
 	})
 }
 
-// forgetDoubts ends the doubts about an outlet that is switched anew.
-func (m *Machine) forgetDoubts(o rack.OutletID) {
-	m.doubts = slices.DeleteFunc(m.doubts, func(d doubt) bool { return d.step.On == o })
+// measuredSince tells whether all that a step is on was measured after a moment.
+func (m *Machine) measuredSince(st rack.Step, since time.Time) bool {
+	outlets := []rack.OutletID{st.On}
+	if st.Node != "" {
+		node, _ := m.world.Layout.Node(st.Node)
+		outlets = node.Outlets
+	}
+	return !slices.ContainsFunc(outlets, func(o rack.OutletID) bool { return m.world.Outlets[o].W.At.Before(since) || !m.measurable(o) })
+}
+
+// provenNow tells whether the present shows that a step was done.
+func (m *Machine) provenNow(st rack.Step, since time.Time) bool {
+	switch {
+	case st.Node != "":
+		return m.provenTold(st, since)
+	case st.Do == rack.DoEnergise:
+		return m.provenOn(st, since)
+	default:
+		return m.provenCut(st)
+	}
+}
+
+// forgetDoubts ends the doubts about what is done anew.
+func (m *Machine) forgetDoubts(st rack.Step) {
+	m.doubts = slices.DeleteFunc(m.doubts, func(d doubt) bool { return d.step.Where() == st.Where() })
 }

@@ -51,6 +51,9 @@ type rig struct {
 	journalErr   error
 	running      map[uint64]Switch
 
+	units map[string]*unit // by node: miners with an interface
+	tells []tell
+
 	orders    uint64
 	writes    []write
 	records   []rack.Record
@@ -195,6 +198,9 @@ func (r *rig) watts(o rack.OutletID) float64 {
 	if r.lost && o.N <= 6 {
 		return 0
 	}
+	if node, ok := r.layout.NodeOf(o); ok && r.units[node.Name] != nil {
+		return r.units[node.Name].watts(r.loadW[o])
+	}
 	return r.loadW[o]
 }
 
@@ -284,12 +290,18 @@ func (r *rig) step(in Input) {
 				r.step(Switched{Token: a.Token, Taken: r.now, Confirmed: r.now})
 			})
 		case Abort:
-			if sw, ok := r.running[a.Token]; ok {
+			if a.On.Kind == rack.TargetNode {
+				r.after(time.Millisecond, func() { r.step(Said{Token: a.Token, Err: errAborted}) })
+			} else if sw, ok := r.running[a.Token]; ok {
 				delete(r.running, a.Token)
 				r.after(time.Millisecond, func() {
 					r.step(Switched{Token: sw.Token, Err: &drivers.Error{Op: "write", Fault: drivers.Cancelled}})
 				})
 			}
+		case Inquire:
+			r.inquire(a)
+		case Tell:
+			r.tell(a)
 		case Keep:
 			r.keep(a)
 		case Report:

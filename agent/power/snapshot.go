@@ -37,6 +37,8 @@ type OutletView struct {
 	// Live tells that it carries load although its relay reads open; LiveAt is when it last did.
 	Live   bool
 	LiveAt time.Time
+	// Proven tells that a sleep of its node has proven its wiring on the board that is configured.
+	Proven bool
 	// Unproven holds the reason why this outlet's wiring is not trusted whatever the configuration says.
 	Unproven string
 	// Withdrawn holds the reason why the outlet is no longer switched.
@@ -58,6 +60,12 @@ type NodeView struct {
 	PeakW      float64   // highest sum of its outlets in the last minute
 	Starting   bool      // an energising of one of its outlets is under way
 	SurgeUntil time.Time // its start surge counts until then
+
+	// Of miners, by their own word: 1 told to sleep, 1 hashing.
+	Asleep, Hashing rack.Reading
+	// Told is when a miner was last told anything; Waking that it was told to wake and has not been seen asleep since.
+	Told   time.Time
+	Waking bool
 }
 
 // freshFor is how old a reading may be and still count, in sampling periods of its PDU. Source: three missed
@@ -127,8 +135,11 @@ func (s *Snapshot) Wiring(o rack.OutletID) (rack.Wiring, string) {
 	case board.Serial != p.Serial:
 		return rack.WiringUnproven, "the board of " + o.PDU + " says serial " + board.Serial + ", configured is " + p.Serial
 	}
-	if node.Wiring == rack.WiringUnproven {
+	switch {
+	case node.Wiring == rack.WiringUnproven:
 		return rack.WiringUnproven, "configured as unproven"
+	case s.Outlets[o].Proven:
+		return rack.WiringProven, ""
 	}
 	return node.Wiring, ""
 }
@@ -159,6 +170,37 @@ func (s *Snapshot) ProvenOff(n rack.Node) bool {
 		}
 	}
 	return len(n.Outlets) > 0
+}
+
+// sleeping tells whether a miner is measured asleep: by its own word, and by all its outlets.
+func (s *Snapshot) sleeping(n rack.Node) bool {
+	v := s.Nodes[n.Name]
+	if n.API == nil || v.Waking || !v.Asleep.Fresh(s.At, freshFor*n.API.Period) || v.Asleep.Value != 1 {
+		return false
+	}
+	w, _, ok := s.sum(n)
+	kept, _ := s.interrupted(n)
+	fan := 0.0
+	if s.At.Sub(v.Told) < n.API.FanFor {
+		fan = n.API.FanW
+	}
+	return ok && w <= asleepBelow(kept.Value, fan)
+}
+
+// interrupted is what a sleep of ours has interrupted on a node.
+func (s *Snapshot) interrupted(n rack.Node) (rack.Order, bool) {
+	for _, o := range s.Orders {
+		if o.Kind == rack.OrderSlept && o.Target == rack.NodeTarget(n.Name) {
+			return o, true
+		}
+	}
+	return rack.Order{}, false
+}
+
+// toldLately tells whether the watts of a miner may have moved since a moment by what it was told.
+func (s *Snapshot) toldLately(n rack.Node, since time.Time) bool {
+	told := s.Nodes[n.Name].Told
+	return n.API != nil && !told.IsZero() && told.Add(n.API.SleepBy).After(since)
 }
 
 func (s *Snapshot) clone(now time.Time) *Snapshot {

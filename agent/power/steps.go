@@ -25,11 +25,19 @@ func (m *Machine) begin(now time.Time, t *target) {
 	t.job.start(now)
 	t.changed = true
 	t.current = newSwitching(st)
+	if st.Node != "" {
+		m.inquire(now, t)
+		return
+	}
 	m.recordOrWrite(now, t)
 }
 
 // recordOrWrite keeps the fact that must be on disk first, if there is one, or hands the write to its lane.
 func (m *Machine) recordOrWrite(now time.Time, t *target) {
+	if t.current.miner != nil {
+		m.keepOrTell(now, t)
+		return
+	}
 	if rec := m.firstRecord(t, t.current); rec != nil {
 		m.keepFirst(now, t, rec)
 		return
@@ -54,7 +62,7 @@ func (m *Machine) mustWait(now time.Time, t *target, st rack.Step) bool {
 	if t.job.late(now, st) || (!t.job.begun && !now.Before(t.job.cmd.StartBy)) {
 		return true // expire ends it
 	}
-	if _, busy := m.takeOvers[m.world.Layout.BankOf(st.On)]; busy {
+	if _, busy := m.takeOvers[m.world.Layout.BankOf(st.On)]; busy && st.Node == "" {
 		return true
 	}
 	if t.next > 0 && now.Before(t.stepDone.Add(st.Wait())) {
@@ -77,6 +85,10 @@ func (m *Machine) mustWait(now time.Time, t *target, st rack.Step) bool {
 
 // stillAllowed judges again what planning judged: the world may have changed since.
 func (m *Machine) stillAllowed(now time.Time, t *target, st rack.Step) *rack.Refusal {
+	if st.Node != "" {
+		node, _ := m.world.Layout.Node(st.Node)
+		return tellable(m.world.ledger(now), t.job.cmd, node, st.Do)
+	}
 	if r := admissible(now, &m.world, t.job.cmd, st.On); r != nil {
 		return r
 	}
@@ -137,7 +149,7 @@ func (m *Machine) keepFirst(now time.Time, t *target, p *rack.Progress) {
 // write hands the relay's move to its lane.
 func (m *Machine) write(now time.Time, t *target) {
 	w := t.current
-	m.forgetDoubts(w.step.On)
+	m.forgetDoubts(w.step)
 	w.start(now, &m.world, m.carrying(), m.nextToken())
 	out, _ := m.world.Layout.Outlet(w.step.On)
 	if m.disturb(out.SharedMeter(), w) && w.shared != nil {
@@ -205,7 +217,11 @@ func (m *Machine) recorded(now time.Time, in Recorded) {
 		m.recordRefused(now, t, in.Err)
 		return
 	}
-	if w.takeOver == nil {
+	switch {
+	case w.miner != nil:
+		m.remembered(t)
+		return
+	case w.takeOver == nil:
 		w.state, w.openKept = stageReady, true
 		return
 	}
@@ -349,6 +365,10 @@ func (m *Machine) learn(now time.Time, t *target, st rack.Step, v verdict) {
 	if v.state == rack.StateUnknown {
 		m.doubt(now, t.job.cmd.ID, st)
 	}
+	if st.Node != "" {
+		m.learnOfMiner(now, t, st, v)
+		return
+	}
 	switch {
 	case v.code == rack.CodeWelded && v.state == rack.StateFailed && st.Do == rack.DoCut:
 		m.withdraw(now, st.On, t.plan.Node, t.job.cmd.ID)
@@ -376,6 +396,7 @@ func (m *Machine) withdraw(now time.Time, o rack.OutletID, node, cmd string) {
 func (m *Machine) distrust(now time.Time, o rack.OutletID, other, cmd string) {
 	v := m.world.Outlets[o]
 	m.do(Learnt{})
+	v.Proven = false
 	v.Unproven = fmt.Sprintf("under command %s outlet %s and %s did not move as wired", cmd, o, other)
 	m.world.Outlets[o] = v
 	p, _ := m.world.Layout.PDU(o.PDU)

@@ -34,6 +34,7 @@ type switching struct {
 	loadW    float64   // what an energised outlet must carry
 	shared   *sharedStep
 	share    string   // why a shared meter cannot prove it; empty: it can, or there is none
+	miner    *telling // of a step on a miner; nil: a relay is moved
 	hollow   *verdict // what a cut ends with that its own meter cannot prove, once no other outlet has fallen instead
 }
 
@@ -43,6 +44,7 @@ type stage uint8
 const (
 	stageReady    stage = iota // nothing outstanding, not handed to the lane
 	stageRecord                // a record must be on disk before the write
+	stageAsking                // a miner is asked what it does before it is told anything
 	stageTakeOver              // the bank is being brought under control
 	stageWriting               // in the lane
 	stageSettling              // written and read back, watts outstanding
@@ -58,6 +60,8 @@ type verdict struct {
 	suspect rack.OutletID
 	// supply is the shared meter that showed the step instead, of an outlet that has its own.
 	supply string
+	// lie is the reason of an event of kind miner, where what the miner says and what it does differ.
+	lie string
 }
 
 // sampleGap is the shortest time between two samples that count as two. Source: ADE7953 data sheet rev. C, rms
@@ -65,7 +69,7 @@ type verdict struct {
 const sampleGap = 200 * time.Millisecond
 
 func newSwitching(st rack.Step) *switching {
-	return &switching{step: st, result: rack.StepResult{Do: st.Do, On: rack.OutletTarget(st.On), Hot: st.Hot}}
+	return &switching{step: st, result: rack.StepResult{Do: st.Do, On: st.Where(), Hot: st.Hot}}
 }
 
 // start notes the world before the write.
@@ -294,6 +298,9 @@ func (w *switching) fellInstead(s *Snapshot) (rack.OutletID, bool) {
 		for _, o := range p.Outlets {
 			was, known := w.before[o.ID]
 			if v := s.Outlets[o.ID]; o.ID == w.step.On || !known || was < noLoadVA || v.Writing || !v.Written.Before(w.began) {
+				continue
+			}
+			if node, _ := s.Layout.NodeOf(o.ID); s.toldLately(node, w.began) {
 				continue
 			}
 			va, fresh := s.Apparent(o.ID)

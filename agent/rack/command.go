@@ -15,6 +15,8 @@ const (
 	OpEnergise      Op = "outlet.energise"
 	OpCut           Op = "outlet.cut"
 	OpCycle         Op = "outlet.cycle"
+	OpSleep         Op = "sleep"
+	OpWake          Op = "wake"
 	OpIdentify      Op = "identify"
 	OpGet           Op = "cmd.get"
 	OpList          Op = "cmd.list"
@@ -26,13 +28,16 @@ const (
 )
 
 // MovesPower tells whether carrying out the verb can write an actuator.
-func (o Op) MovesPower() bool { return o == OpEnergise || o == OpCut || o == OpCycle }
+func (o Op) MovesPower() bool { return o.OnlyLowers() || o.AddsPower() }
 
 // OnlyLowers tells whether the verb can only lower power.
-func (o Op) OnlyLowers() bool { return o == OpCut }
+func (o Op) OnlyLowers() bool { return o == OpCut || o == OpSleep }
 
 // AddsPower tells whether the verb raises power at some point.
-func (o Op) AddsPower() bool { return o == OpEnergise || o == OpCycle }
+func (o Op) AddsPower() bool { return o == OpEnergise || o == OpCycle || o == OpWake }
+
+// OfMiners tells whether the verb is said to the miners of its target by their own interfaces, and moves no relay.
+func (o Op) OfMiners() bool { return o == OpSleep || o == OpWake }
 
 // Hash is the SHA-256 of a command's payload exactly as received.
 type Hash [sha256.Size]byte

@@ -13,6 +13,7 @@ const (
 	EventBankRegained   EventKind = "bank_regained"    //
 	EventWelded         EventKind = "welded"           // opened, and watts stayed
 	EventWiring         EventKind = "wiring_unproven"  // another outlet moved, or the board's serial differs
+	EventWiringProven   EventKind = "wiring_proven"    // a miner was told to sleep, and exactly its outlets moved
 	EventHealth         EventKind = "device_health"    // a device changed between ok, suspect, stale, absent
 	EventBusHung        EventKind = "bus_hung"         //
 	EventBusBack        EventKind = "bus_back"         //
@@ -27,6 +28,8 @@ const (
 	EventApproved       EventKind = "approved"         // a second person approved a command
 	EventBreakGlass     EventKind = "break_glass"      // a person at the rack stood in for the second one
 	EventLock           EventKind = "lock"             // a maintenance lock was set or released
+	EventMinerTold      EventKind = "miner_told"       // a miner took what it was told
+	EventMiner          EventKind = "miner"            // what a miner says and what it does differ; the reason says how
 	EventStarted        EventKind = "started"
 	EventStopping       EventKind = "stopping"
 	EventLink           EventKind = "link"

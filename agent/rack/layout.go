@@ -136,6 +136,19 @@ type Node struct {
 	MinOff        time.Duration // off at least this long before it may be energised
 	OnPowerReturn PowerReturn
 	Wiring        Wiring // as the configuration says; a serial that differs makes it unproven
+	API           *API   // the interface of a miner; nil: it has none, or none is configured
+}
+
+// API is the interface of a miner, as far as what is decided about its power depends on it. The times are the dialect's.
+type API struct {
+	Dialect string
+	Period  time.Duration // between two readings of what it says
+	Write   time.Duration // for a whole write, answer included
+	Confirm time.Duration // from the write until it reads back
+	SleepBy time.Duration // from the write until the watts have fallen
+	WakeBy  time.Duration // from the write until they are back
+	FanW    float64       // what its fans may go on drawing after a sleep
+	FanFor  time.Duration // for how long
 }
 
 // Layout is the rack as configured. It never changes while the agent runs.

@@ -2,7 +2,7 @@ package rack
 
 import "time"
 
-// Verb is what one step does to one outlet.
+// Verb is what one step does to one outlet, or tells one miner.
 type Verb string
 
 // The verbs of steps.
@@ -10,7 +10,12 @@ const (
 	DoCut      Verb = "cut"
 	DoEnergise Verb = "energise"
 	DoIdentify Verb = "identify"
+	DoSleep    Verb = "sleep"
+	DoWake     Verb = "wake"
 )
+
+// Told tells whether a step of this verb is said to a miner by its own interface; it moves no relay then.
+func (v Verb) Told() bool { return v == DoSleep || v == DoWake }
 
 // FeedLoad is what one level of the feed carries in a plan, by reservation, after the step.
 type FeedLoad struct {
@@ -23,7 +28,8 @@ type FeedLoad struct {
 // Step is one action of a plan with the proof it needs and the time it has.
 type Step struct {
 	Do      Verb       `json:"do"`
-	On      OutletID   `json:"on"`
+	On      OutletID   `json:"on,omitzero"`       // that is moved
+	Node    string     `json:"node,omitempty"`    // that is told, by its own interface; On is then empty
 	Proof   string     `json:"proof"`             // in words, what settles it
 	LimitMS int64      `json:"limit_ms"`          // from its start to settled
 	WaitMS  int64      `json:"wait_ms,omitempty"` // at least this long after the step before it settled
@@ -34,6 +40,22 @@ type Step struct {
 	// Seq is the step's place among those of all targets of the plan, from 1, as they are expected to begin; 0 in a plan
 	// for one target.
 	Seq int `json:"seq,omitempty"`
+}
+
+// Where is what the step is on, as results name it.
+func (s Step) Where() Target {
+	if s.Node != "" {
+		return NodeTarget(s.Node)
+	}
+	return OutletTarget(s.On)
+}
+
+// Subject is what the step is on, by its name alone: an outlet or a node.
+func (s Step) Subject() string {
+	if s.Node != "" {
+		return s.Node
+	}
+	return s.On.String()
 }
 
 // Limit is LimitMS as a duration.
@@ -82,6 +104,9 @@ const (
 	OrderCurtail OrderKind = "curtail"
 	OrderDrain   OrderKind = "drain"
 	OrderLock    OrderKind = "lock"
+	// OrderSlept is none: it is what a sleep has interrupted, kept from before the sleep was said until a wake has given it
+	// back. Its Value is what the node drew, in W.
+	OrderSlept OrderKind = "slept"
 )
 
 // Order outlives the command that left it.
@@ -95,6 +120,8 @@ type Order struct {
 	By    string    `json:"by,omitempty"` // the issuer if the command was signed, else "unsigned"
 	Since time.Time `json:"since,omitzero"`
 	Why   string    `json:"why,omitempty"`
+	// Before is what a miner was told to do when it was interrupted: its interface wrote it and alone can read it.
+	Before string `json:"before,omitempty"`
 }
 
 // Set tells who gave the order and when, in words.

@@ -56,7 +56,7 @@ type form struct {
 
 func formOf(op rack.Op) (form, bool) {
 	switch op {
-	case rack.OpEnergise:
+	case rack.OpEnergise, rack.OpSleep, rack.OpWake:
 		return form{args: []string{"deadline_s"}}, true
 	case rack.OpCut:
 		return form{args: []string{"deadline_s", "force"}}, true
@@ -79,7 +79,7 @@ func formOf(op rack.Op) (form, bool) {
 // Verbs lists the verbs that DecodeCommand knows.
 func Verbs() []rack.Op {
 	return []rack.Op{
-		rack.OpEnergise, rack.OpCut, rack.OpCycle, rack.OpIdentify,
+		rack.OpEnergise, rack.OpCut, rack.OpCycle, rack.OpSleep, rack.OpWake, rack.OpIdentify,
 		rack.OpGet, rack.OpList, rack.OpCancel, rack.OpLock, rack.OpUnlock, rack.OpApprove, rack.OpJournalAccept,
 	}
 }

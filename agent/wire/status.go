@@ -133,7 +133,7 @@ func planTargetOf(t rack.TargetPlan) planTargetJSON {
 	}
 	for _, s := range t.Steps {
 		step := planStepJSON{
-			Do: s.Do, On: rack.OutletTarget(s.On), Proof: cut(s.Proof, maxWords), Undo: cut(s.Undo, maxWords),
+			Do: s.Do, On: s.Where(), Proof: cut(s.Proof, maxWords), Undo: cut(s.Undo, maxWords),
 			LimitS: seconds(s.LimitMS), WaitS: seconds(s.WaitMS), BeforeW: (*tenths)(s.BeforeW), Hot: s.Hot, Seq: s.Seq,
 		}
 		for _, f := range s.Feeds {

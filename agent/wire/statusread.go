@@ -88,7 +88,7 @@ func (in *statusIn) checkTargets() error {
 	}
 	if in.Plan != nil {
 		for _, t := range in.Plan.Targets {
-			if t.Target.Kind == "" || slices.ContainsFunc(t.Steps, func(s planStepJSON) bool { return s.On.Kind != rack.TargetOutlet }) {
+			if t.Target.Kind == "" || slices.ContainsFunc(t.Steps, planStepJSON.nowhere) {
 				return errTarget
 			}
 		}
@@ -97,6 +97,12 @@ func (in *statusIn) checkTargets() error {
 		return errTarget
 	}
 	return nil
+}
+
+// nowhere tells a step that is on nothing that it could be on: an outlet, or a node for what is said to a miner.
+func (s planStepJSON) nowhere() bool {
+	relay := s.Do == rack.DoCut || s.Do == rack.DoEnergise
+	return s.On.Kind != rack.TargetOutlet && (s.On.Kind != rack.TargetNode || relay)
 }
 
 func (in *statusIn) status() Status {
@@ -145,7 +151,7 @@ func (t planTargetJSON) plan() rack.TargetPlan {
 	}
 	for _, s := range t.Steps {
 		step := rack.Step{
-			Do: s.Do, On: s.On.Outlet, Proof: s.Proof, LimitMS: s.LimitS.ms(), WaitMS: s.WaitS.ms(), Undo: s.Undo,
+			Do: s.Do, On: s.On.Outlet, Node: s.On.Name, Proof: s.Proof, LimitMS: s.LimitS.ms(), WaitMS: s.WaitS.ms(), Undo: s.Undo,
 			BeforeW: (*float64)(s.BeforeW), Hot: s.Hot, Seq: s.Seq,
 		}
 		for _, f := range s.Feeds {

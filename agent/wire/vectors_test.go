@@ -286,6 +286,10 @@ func commandVectors() map[string]rack.Command {
 		"command-lock": with(func(c *rack.Command) {
 			c.Op, c.Target, c.Why = rack.OpLock, rack.NodeTarget("gpu-1"), "new fans"
 		}),
+		"command-sleep": with(func(c *rack.Command) {
+			c.Op, c.Target, c.Why, c.Args.DeadlineS = rack.OpSleep, rack.Target{Kind: rack.TargetGroup, Name: "miners"}, "grid event 5521", 120
+		}),
+		"command-wake":           with(func(c *rack.Command) { c.Op, c.Target = rack.OpWake, rack.NodeTarget("asic-1") }),
 		"command-unlock":         with(func(c *rack.Command) { c.Op, c.Target = rack.OpUnlock, rack.OutletTarget(a3) }),
 		"command-identify-later": with(func(c *rack.Command) { c.Op, c.Target = rack.OpIdentify, everywhere }),
 	}

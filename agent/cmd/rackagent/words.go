@@ -117,7 +117,7 @@ func printPlan(a *app, p rack.Plan) {
 }
 
 func planWords(s rack.Step) string {
-	text := fmt.Sprintf("would %s %s, now %s, within %s", s.Do, s.On, wattWords(s.BeforeW), s.Limit())
+	text := fmt.Sprintf("would %s %s, now %s, within %s", s.Do, s.Subject(), wattWords(s.BeforeW), s.Limit())
 	if s.WaitMS > 0 {
 		text += fmt.Sprintf(", at least %s after the step before", s.Wait())
 	}

@@ -89,7 +89,7 @@ func outcome(o rack.Outcome) string {
 	if o.Plan != nil {
 		for _, t := range o.Plan.Targets {
 			for _, s := range t.Steps {
-				fmt.Fprintf(&b, "; would %s %s", s.Do, s.On)
+				fmt.Fprintf(&b, "; would %s %s", s.Do, s.Subject())
 				for _, f := range s.Feeds {
 					fmt.Fprintf(&b, ", %s then %.1f A of %.1f A", f.Feed, f.A, f.LimitA)
 				}

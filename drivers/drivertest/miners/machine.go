@@ -107,6 +107,13 @@ func (m *Machine) Look() Truth {
 	return m.look(m.spec.Now())
 }
 
+// At tells the truth of a moment since the last change; of one before it, what was true when that came.
+func (m *Machine) At(at time.Time) Truth {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.look(at)
+}
+
 func (m *Machine) look(now time.Time) Truth {
 	t := Truth{At: now, Phase: m.phase(now), Target: m.target}
 	if t.Phase == Off {

@@ -184,7 +184,9 @@ func settingOf(c rpc.Object) miner.Setting {
 }
 
 // Times of LuxOS: Luxor gives under 5 s to about 25 W; a wake without mode=unsafe takes as long as a ramp after a reboot.
-var times = miner.Times{Write: waitFor + 2*writeLimit, Confirm: 15 * time.Second, SleepBy: 30 * time.Second, WakeBy: 300 * time.Second}
+func Times() miner.Times {
+	return miner.Times{Write: waitFor + 2*writeLimit, Confirm: 15 * time.Second, SleepBy: 30 * time.Second, WakeBy: 300 * time.Second}
+}
 
 // Capabilities reads the profiles.
 func (m *Miner) Capabilities(ctx context.Context) (miner.Capabilities, error) {
@@ -196,7 +198,7 @@ func (m *Miner) Capabilities(ctx context.Context) (miner.Capabilities, error) {
 	if err != nil && drivers.FaultOf(err) != drivers.Unsupported {
 		return miner.Capabilities{}, err
 	}
-	out := miner.Capabilities{Dialect: Dialect, Sleep: true, Measures: yes(o.Object("POWER").Bool("PSU")), Times: times}
+	out := miner.Capabilities{Dialect: Dialect, Sleep: true, Measures: yes(o.Object("POWER").Bool("PSU")), Times: Times()}
 	for _, p := range all {
 		out.Modes = append(out.Modes, p.name)
 	}

@@ -189,7 +189,7 @@ func (m *V2) Capabilities(ctx context.Context) (miner.Capabilities, error) {
 	if err != nil {
 		return miner.Capabilities{}, err
 	}
-	c := miner.Capabilities{Dialect: DialectV2, Sleep: true, Modes: modesV2(), Measures: true, Times: times()}
+	c := miner.Capabilities{Dialect: DialectV2, Sleep: true, Modes: modesV2(), Measures: true, Times: Times()}
 	if takes {
 		watts := m.watts
 		c.Watts = &watts

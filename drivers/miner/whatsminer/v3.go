@@ -168,6 +168,6 @@ func (m *V3) Capabilities(ctx context.Context) (miner.Capabilities, error) {
 	}
 	watts := m.watts
 	return miner.Capabilities{
-		Dialect: DialectV3, Sleep: true, Modes: modesV3(), Watts: &watts, Measures: true, Locked: lockedV3(info), Times: times(),
+		Dialect: DialectV3, Sleep: true, Modes: modesV3(), Watts: &watts, Measures: true, Locked: lockedV3(info), Times: Times(),
 	}, nil
 }

@@ -33,9 +33,9 @@ const noLimit = 99999
 // writeLimit is for a whole verb that writes, its reads included.
 const writeLimit = 10 * time.Second
 
-// times of both. Wake: 25 min were recorded of an M20 (Hash Stable Cost Seconds 1538), under one minute is told of an M30 with
+// Times of both versions. Wake: 25 min were recorded of an M20 (Hash Stable Cost Seconds 1538), under one minute is told of an M30 with
 // fast boot (HashSource, curtailment guide).
-func times() miner.Times {
+func Times() miner.Times {
 	return miner.Times{Write: writeLimit, Confirm: 30 * time.Second, SleepBy: 60 * time.Second, WakeBy: 900 * time.Second}
 }
 

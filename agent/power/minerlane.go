@@ -1,0 +1,42 @@
+package power
+
+import (
+	"context"
+	"time"
+
+	"rackagent/agent/rack"
+)
+
+func (a Inquire) id() uint64 { return a.Token }
+func (a Tell) id() uint64    { return a.Token }
+
+func (a Inquire) lowers() bool { return false }
+func (a Tell) lowers() bool    { return a.Do == rack.DoSleep }
+
+func (a Inquire) limit() time.Duration { return askLimit }
+func (a Tell) limit() time.Duration    { return a.Within }
+
+func (a Inquire) dropped() Input { return Said{Token: a.Token, Err: errAborted} }
+func (a Tell) dropped() Input    { return Said{Token: a.Token, Err: errAborted} }
+
+// minerLane carries out what is said to one miner.
+type minerLane struct {
+	miner    Miner
+	snapshot func() *Snapshot
+}
+
+// carry holds the guard around the only call of Tell in the program: it judges the node anew at this moment.
+func (l minerLane) carry(ctx context.Context, a work) Input {
+	out := Said{Token: a.id()}
+	switch a := a.(type) {
+	case Inquire:
+		out.Word, out.Err = l.miner.Ask(ctx, a.Before, a.Whole)
+	case Tell:
+		if r := guardTell(l.snapshot(), a.Node); r != nil {
+			out.Err = &GuardError{Refusal: r}
+			return out
+		}
+		out.Answer, out.Err = l.miner.Tell(ctx, a)
+	}
+	return out
+}

@@ -1,0 +1,268 @@
+package power
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"rackagent/agent/rack"
+	"rackagent/drivers"
+)
+
+// eventOf finds the reason of the event of kind miner that a command has made.
+func (r *rig) eventOf(id string) string {
+	for _, e := range r.emitted {
+		if e.Kind == rack.EventMiner && e.Command == id {
+			return e.Reason
+		}
+	}
+	return ""
+}
+
+func TestASleepIsSettledByWatts(t *testing.T) {
+	r := minersRig(t)
+	began := r.now
+	r.must("s1", rack.OpSleep, "node/asic-3")
+	r.run(10 * time.Second)
+	o := r.expect("s1", rack.StateSucceeded, "")
+	st := o.Targets[0].Steps[0]
+	if st.On != rack.NodeTarget("asic-3") || st.Taken == nil || st.Confirmed == nil || st.Settled == nil || *st.Settled < *st.Taken+300 {
+		t.Errorf("%+v: want all three, settled after the meter's settling time", st)
+	}
+	if *st.Proof.BeforeW != 3200 || *st.Proof.AfterW != 20 || st.Proof.Meter != "pdu-a.3" {
+		t.Errorf("proof %+v", st.Proof)
+	}
+	if took := o.At.Sub(began); took > 2*time.Second {
+		t.Errorf("it took %s to be proven", took)
+	}
+	if len(r.tells) != 1 || r.tells[0].kept != `{"mode":"high"}` || r.trace() != "" {
+		t.Errorf("told %+v, relays %q: want what is interrupted on disk before one verb, and no relay", r.tells, r.trace())
+	}
+}
+
+// What the miner says and what its outlet shows are held against each other; each way in which they differ has a reason.
+func TestSleepVerdicts(t *testing.T) {
+	fault := func(f drivers.Fault) error { return &drivers.Error{Op: "write", Device: "miner", Fault: f} }
+	no := false
+	for _, c := range []struct {
+		name  string
+		world func(r *rig, u *unit)
+		state rack.State
+		code  rack.Code
+		lie   string
+		tells int
+		text  string
+	}{
+		{"it obeys late", func(_ *rig, u *unit) { u.obeys = 20 * time.Second }, rack.StateSucceeded, "", "", 1, ""},
+		{"it obeys too late", func(_ *rig, u *unit) { u.obeys = 40 * time.Second }, rack.StateFailed, rack.CodeVerifyFailed, "taken_unchanged", 1, ""},
+		{"it takes the verb and does nothing", func(_ *rig, u *unit) { u.obeys = -1 }, rack.StateFailed, rack.CodeVerifyFailed, "taken_unchanged", 1, ""},
+		{"it says that it sleeps, and draws", func(_ *rig, u *unit) { u.draws = 3200 }, rack.StateFailed, rack.CodeVerifyFailed, "asleep_drawing", 1, ""},
+		{"it draws nothing, and says that it works", func(_ *rig, u *unit) {
+			u.says = func(w Word) Word { w.Asleep = &no; return w }
+		}, rack.StateUnknown, rack.CodeVerifyFailed, "quiet_running", 1, ""},
+		{"it does not hash, says not that it sleeps, and draws", func(_ *rig, u *unit) {
+			u.draws = 3200
+			u.says = func(w Word) Word { w.Asleep = &no; return w }
+		}, rack.StateFailed, rack.CodeVerifyFailed, "not_hashing_drawing", 1, ""},
+		{"no answer, and it obeys", func(_ *rig, u *unit) { u.told = fault(drivers.Unsure) }, rack.StateSucceeded, "", "", 1, ""},
+		{"no answer, and it does nothing", func(_ *rig, u *unit) { u.told, u.obeys = fault(drivers.Unsure), -1 }, rack.StateFailed, rack.CodeVerifyFailed, "", 1, "did not say"},
+		{"it answers nothing afterwards", func(r *rig, u *unit) {
+			r.after(60*time.Millisecond, func() { u.silent = fault(drivers.Timeout) })
+		}, rack.StateSucceeded, "", "", 1, "interface has not answered"},
+		{"its writes are locked", func(_ *rig, u *unit) { u.told = fault(drivers.Locked) }, rack.StateFailed, rack.CodeDeviceError, "", 1, "locked"},
+		{"another controller holds it", func(_ *rig, u *unit) { u.told = fault(drivers.Busy) }, rack.StateFailed, rack.CodeExternalOwner, "foreign_owner", 1, ""},
+		{"it cannot be reached", func(_ *rig, u *unit) { u.silent = fault(drivers.Unreachable) }, rack.StateFailed, rack.CodeDeviceTimeout, "", 0, ""},
+		{"another unit is at its address", func(_ *rig, u *unit) { u.silent = fault(drivers.WrongDevice) }, rack.StateFailed, rack.CodeDeviceError, "", 0, ""},
+		{"it boots in the middle", func(r *rig, u *unit) {
+			u.obeys = -1
+			r.after(5*time.Second, func() { u.booted = r.now })
+		}, rack.StateFailed, rack.CodeVerifyFailed, "rebooted", 1, ""},
+		{"its meter is frozen", func(r *rig, _ *unit) { r.frozen[outlet(3)] = true }, rack.StateUnknown, rack.CodeVerifyFailed, "", 1, "frozen"},
+		{"its meter is gone", func(r *rig, _ *unit) {
+			r.after(60*time.Millisecond, func() { r.deaf[outlet(3)] = true })
+		}, rack.StateUnknown, rack.CodeVerifyFailed, "", 1, "no fresh sample"},
+		{"nothing measures it", func(r *rig, _ *unit) { r.deaf[outlet(3)] = true; r.run(5 * time.Second) }, rack.StatePartial, rack.CodeUnmetered, "", 1, ""},
+		{"its outlet is not the configured one", func(r *rig, u *unit) {
+			r.after(100*time.Millisecond, func() { u.draws, r.loadW[outlet(4)] = 3200, 20 })
+		}, rack.StateFailed, rack.CodeWiringUnproven, "", 1, "pdu-a.4"},
+		{"it sleeps already", func(r *rig, u *unit) { u.asleep = true; r.run(3 * time.Second) }, rack.StatePartial, rack.CodeNoLoad, "", 0, "already"},
+		{"it says that it sleeps already, and draws", func(_ *rig, u *unit) { u.asleep, u.draws = true, 3200 }, rack.StateFailed, rack.CodeVerifyFailed, "asleep_drawing", 1, ""},
+		{"it does not say what it is told to do", func(_ *rig, u *unit) { u.setting = "" }, rack.StateFailed, rack.CodeDeviceError, "", 0, "given back"},
+		{"the journal is full", func(r *rig, _ *unit) { r.journalErr = errDiskFull }, rack.StateFailed, rack.CodeJournalFull, "", 0, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := minersRig(t)
+			u := r.units["asic-3"]
+			c.world(r, u)
+			r.must("s1", rack.OpSleep, "node/asic-3")
+			r.run(40 * time.Second)
+			r.journalErr = nil
+			r.run(10 * time.Second)
+			o := r.expect("s1", c.state, c.code)
+			if got := r.eventOf("s1"); got != c.lie || len(r.tells) != c.tells || r.trace() != "" {
+				t.Errorf("reason %q, %d verbs, relays %q; want %q, %d and none (%s)", got, len(r.tells), r.trace(), c.lie, c.tells, o.Text)
+			}
+			if !strings.Contains(o.Text+o.Targets[0].Text, c.text) {
+				t.Errorf("%q does not tell %q", o.Text, c.text)
+			}
+		})
+	}
+}
+
+// A wake gives back what the sleep has interrupted, and forgets it.
+func TestAWakeGivesBack(t *testing.T) {
+	r := minersRig(t)
+	u := r.units["asic-3"]
+	r.must("s1", rack.OpSleep, "node/asic-3")
+	r.run(5 * time.Second)
+	u.setting = `{"mode":"normal"}` // what it would come back to by itself
+	r.must("s2", rack.OpSleep, "node/asic-3")
+	r.run(5 * time.Second)
+	r.expect("s2", rack.StatePartial, rack.CodeNoLoad)
+	r.must("w1", rack.OpWake, "node/asic-3")
+	r.run(10 * time.Second)
+	r.expect("w1", rack.StateSucceeded, "")
+	if len(r.tells) != 2 || r.tells[1].do != rack.DoWake || r.tells[1].before != `{"mode":"high"}` || u.setting != `{"mode":"high"}` {
+		t.Errorf("%+v, set to %s", r.tells, u.setting)
+	}
+	last := slices.IndexFunc(r.records, func(rec rack.Record) bool {
+		return rec.Kind == rack.RecordReleased && rec.Order.Kind == rack.OrderSlept
+	})
+	if last < 0 {
+		t.Error("what was given back is still kept")
+	}
+	r.must("w2", rack.OpWake, "node/asic-3")
+	r.run(5 * time.Second)
+	r.expect("w2", rack.StatePartial, rack.CodeNoLoad)
+	if len(r.tells) != 2 {
+		t.Errorf("an awake miner was told: %+v", r.tells[2:])
+	}
+}
+
+func TestWakeVerdicts(t *testing.T) {
+	fault := func(f drivers.Fault) error { return &drivers.Error{Op: "write", Device: "miner", Fault: f} }
+	for _, c := range []struct {
+		name  string
+		world func(r *rig, u *unit)
+		state rack.State
+		code  rack.Code
+		lie   string
+	}{
+		{"it takes minutes", func(_ *rig, u *unit) { u.obeys = 4 * time.Minute }, rack.StateSucceeded, "", ""},
+		{"it does nothing", func(_ *rig, u *unit) { u.obeys = -1 }, rack.StateFailed, rack.CodeVerifyFailed, "taken_unchanged"},
+		{"it says that it is awake, and draws nothing", func(r *rig, u *unit) { u.draws = 20 }, rack.StateFailed, rack.CodeVerifyFailed, "awake_no_load"},
+		{"it wakes into something else", func(r *rig, u *unit) {
+			no := false
+			u.says = func(w Word) Word {
+				if w.Same != nil {
+					w.Same = &no
+				}
+				return w
+			}
+		}, rack.StateFailed, rack.CodeVerifyFailed, "other_setting"},
+		{"its writes are locked", func(_ *rig, u *unit) { u.told = fault(drivers.Locked) }, rack.StateFailed, rack.CodeDeviceError, ""},
+		{"no answer, and it obeys", func(_ *rig, u *unit) { u.told = fault(drivers.Unsure) }, rack.StateSucceeded, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := minersRig(t)
+			u := r.units["asic-3"]
+			r.must("s1", rack.OpSleep, "node/asic-3")
+			r.run(5 * time.Second)
+			r.expect("s1", rack.StateSucceeded, "")
+			c.world(r, u)
+			r.must("w1", rack.OpWake, "node/asic-3")
+			r.run(6 * time.Minute)
+			o := r.expect("w1", c.state, c.code)
+			if got := r.eventOf("w1"); got != c.lie {
+				t.Errorf("reason %q, want %q (%s)", got, c.lie, o.Text)
+			}
+		})
+	}
+}
+
+// Who may not be told: servers, what has no interface, no power or a lock, and outlets.
+func TestWhoIsTold(t *testing.T) {
+	r := minersRig(t)
+	r.layout.Nodes[5].API = nil
+	if _, refusal := r.lock("l1", rack.OpLock, "outlet/pdu-a.2"); refusal != nil {
+		t.Fatal(refusal)
+	}
+	r.must("c1", rack.OpCut, "node/asic-4")
+	r.run(8 * time.Second)
+	for target, code := range map[string]rack.Code{
+		"node/gpu-1": rack.CodeUnsupported, "node/asic-6": rack.CodeUnsupported, "node/asic-2": rack.CodeMaintenanceLock, "node/asic-4": rack.CodePrecondition,
+		"outlet/pdu-a.1": rack.CodeUnsupported, "node/nobody": rack.CodeUnknownTarget,
+	} {
+		for _, op := range []rack.Op{rack.OpSleep, rack.OpWake} {
+			if got := r.command("x", op, target); got == nil || got.Code != code {
+				t.Errorf("%s %s: %v, want %s", op, target, got, code)
+			}
+		}
+	}
+	if len(r.tells) != 0 {
+		t.Errorf("%+v", r.tells)
+	}
+}
+
+// A sleep never waits for a wake of the same miner, and a lock stops both before the verb.
+func TestASleepSupersedesAWake(t *testing.T) {
+	r := minersRig(t)
+	u := r.units["asic-3"]
+	r.must("s1", rack.OpSleep, "node/asic-3")
+	r.run(5 * time.Second)
+	u.obeys = 2 * time.Second
+	r.must("w1", rack.OpWake, "node/asic-3")
+	r.run(time.Second)
+	u.obeys = 0
+	r.must("s2", rack.OpSleep, "node/asic-3")
+	r.run(time.Minute)
+	r.expect("w1", rack.StateCancelled, rack.CodeSuperseded)
+	if o := r.result("s2"); !u.asleep {
+		t.Errorf("it is awake after %+v", o)
+	}
+}
+
+// An ordinary sleep proves the wiring of its node, once, and only where nothing else could have moved the watts.
+func TestASleepProvesTheWiring(t *testing.T) {
+	proven := func(r *rig) (out []int) {
+		for _, rec := range r.records {
+			if rec.Kind == rack.RecordWiring && rec.Wiring == rack.WiringProven && rec.Serial == "PA-1" {
+				out = append(out, rec.Outlet.N)
+			}
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name  string
+		world func(r *rig)
+		want  []int
+	}{
+		{"alone", func(*rig) {}, []int{3}},
+		{"another miner is told as well", func(r *rig) { r.must("s0", rack.OpSleep, "node/asic-1") }, nil},
+		{"a relay of the board moves", func(r *rig) { r.must("c0", rack.OpCut, "node/asic-1") }, nil},
+		{"a server swings meanwhile", func(r *rig) { r.after(300*time.Millisecond, func() { r.loadW[outlet(7)] = 800 }) }, nil},
+		{"an outlet beside it is not measured", func(r *rig) { r.deaf[outlet(5)] = true; r.run(5 * time.Second) }, nil},
+		{"its wiring is configured as unproven", func(r *rig) { r.layout.Nodes[2].Wiring = rack.WiringUnproven }, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := minersRig(t)
+			c.world(r)
+			r.must("s1", rack.OpSleep, "node/asic-3")
+			r.run(10 * time.Second)
+			r.expect("s1", rack.StateSucceeded, "")
+			if got := proven(r); !slices.Equal(got, c.want) {
+				t.Errorf("proven %v, want %v", got, c.want)
+			}
+			w, _ := r.m.Snapshot(r.now).Wiring(outlet(3))
+			if (w == rack.WiringProven) != (c.want != nil) {
+				t.Errorf("%s", w)
+			}
+			again := New(r.now, r.layout, words, nil, r.records)
+			again.Step(r.now, Identified{PDU: "pdu-a", Ident: drivers.Ident{Serial: "PA-1"}})
+			if later, _ := again.Snapshot(r.now).Wiring(outlet(3)); later != w {
+				t.Errorf("%s after a restart, %s before", later, w)
+			}
+		})
+	}
+}

@@ -1,0 +1,268 @@
+package power
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"rackagent/agent/rack"
+	"rackagent/drivers"
+)
+
+// inquire begins a step on a miner: it is asked what it does and what it is told to do, before anything is said to it.
+func (m *Machine) inquire(now time.Time, t *target) {
+	w := t.current
+	node, _ := m.world.Layout.Node(w.step.Node)
+	w.miner = &telling{node: node}
+	if kept, ok := m.world.interrupted(node); ok && w.step.Do == rack.DoWake {
+		w.miner.before, w.miner.drawn = kept.Before, kept.Value
+	}
+	w.state, w.token, w.began = stageAsking, m.nextToken(), now
+	m.waiting[w.token] = t
+	m.do(Inquire{Token: w.token, Node: node.Name, Before: w.miner.before, Whole: true})
+}
+
+// said takes a lane's answer about a miner.
+func (m *Machine) said(now time.Time, in Said) {
+	t, ok := m.waiting[in.Token]
+	if !ok {
+		return
+	}
+	delete(m.waiting, in.Token)
+	w := t.current
+	switch {
+	case w == nil:
+	case w.state == stageAsking && w.token == in.Token:
+		m.asked(now, t, in)
+	case w.state == stageWriting && w.token == in.Token:
+		m.told(now, t, in)
+	case w.miner.asking == in.Token:
+		w.heard(now, in)
+		t.changed = t.changed || w.result.Confirmed != nil
+	}
+}
+
+// asked judges what a miner says before it is told anything.
+func (m *Machine) asked(now time.Time, t *target, in Said) {
+	w := t.current
+	if t.abandon {
+		m.endTarget(t, *t.stop)
+		return
+	}
+	if in.Err != nil {
+		m.stepEnded(now, t, failedTelling(in.Err))
+		return
+	}
+	w.miner.word, w.miner.asked = in.Word, true
+	if v := m.needless(w); v != nil {
+		m.stepEnded(now, t, *v)
+		return
+	}
+	switch {
+	case w.step.Do == rack.DoSleep:
+		w.miner.kept = isTrue(in.Word.Asleep) // what it does now is not what was interrupted
+	case w.miner.before == "":
+		w.miner.before = in.Word.Setting
+	}
+	w.miner.kept = w.miner.kept || w.step.Do != rack.DoSleep
+	w.state = stageReady
+}
+
+// needless ends a step on a miner that is already as it is to be: nothing is said to it.
+func (m *Machine) needless(w *switching) *verdict {
+	h := w.miner
+	sum, _, measured := m.world.sum(h.node)
+	waking := m.world.Nodes[h.node.Name].Waking // it was told so, and may only not have got to it yet
+	switch {
+	case w.step.Do == rack.DoSleep && isTrue(h.word.Asleep) && !waking && (!measured || sum <= asleepBelow(0, h.node.API.FanW)):
+		w.result.Confirmed = ms(h.word.At)
+		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: "it says that it sleeps already; nothing was said to it"})
+	case w.step.Do == rack.DoWake && isFalse(h.word.Asleep):
+		w.result.Confirmed = ms(h.word.At)
+		text := "it says that it is awake already; nothing was said to it"
+		if isFalse(h.word.Same) {
+			text += ", although it is told to do something else than before its sleep"
+		}
+		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: text})
+	case h.word.Setting == "":
+		return w.end(verdict{state: rack.StateFailed, code: rack.CodeDeviceError, text: "it does not say what it is told to do, so that could not be given back"})
+	}
+	return nil
+}
+
+// keepOrTell keeps what a sleep is about to interrupt, or tells the miner.
+func (m *Machine) keepOrTell(now time.Time, t *target) {
+	w := t.current
+	switch {
+	case !w.miner.asked:
+		m.inquire(now, t)
+	case !w.miner.kept:
+		m.keepInterrupted(now, t)
+	default:
+		m.tell(now, t)
+	}
+}
+
+// keepInterrupted asks for the record of what the miner does, and holds the sleep until it is on disk.
+func (m *Machine) keepInterrupted(now time.Time, t *target) {
+	w := t.current
+	w.miner.before = w.miner.word.Setting
+	o := m.interruptedBy(t, w)
+	o.Since = now
+	w.state, w.token, w.began = stageRecord, m.nextToken(), now
+	m.waiting[w.token] = t
+	m.do(Keep{Token: w.token, Record: rack.Record{Kind: rack.RecordOrder, At: now, ID: t.job.cmd.ID, Order: &o, Lowers: true}})
+}
+
+func (m *Machine) interruptedBy(t *target, w *switching) rack.Order {
+	o := rack.Order{
+		Kind: rack.OrderSlept, Target: rack.NodeTarget(w.miner.node.Name), Command: t.job.cmd.ID, By: issuerOf(t.job.cmd), Before: w.miner.before,
+	}
+	if sum, _, ok := m.world.sum(w.miner.node); ok {
+		o.Value = sum
+	}
+	return o
+}
+
+// remembered goes on once what a sleep interrupts is on disk.
+func (m *Machine) remembered(t *target) {
+	w := t.current
+	o := m.interruptedBy(t, w)
+	m.setOrder(o, false)
+	w.miner.kept = true
+	w.state = stageReady
+}
+
+// setOrder takes an order into the snapshot in the place of an older one of its kind and target, or takes it away.
+func (m *Machine) setOrder(o rack.Order, released bool) {
+	m.world.Orders = slices.DeleteFunc(slices.Clone(m.world.Orders), func(old rack.Order) bool { return old.Kind == o.Kind && old.Target == o.Target })
+	if !released {
+		m.world.Orders = append(m.world.Orders, o)
+	}
+}
+
+// tell hands the verb to the miner's lane.
+func (m *Machine) tell(now time.Time, t *target) {
+	w := t.current
+	m.forgetDoubts(w.step)
+	w.startTelling(now, &m.world, m.carrying(), m.nextToken())
+	for _, o := range w.miner.node.Outlets {
+		out, _ := m.world.Layout.Outlet(o)
+		m.disturb(out.SharedMeter(), w)
+	}
+	v := m.world.Nodes[w.step.Node]
+	v.Told = now
+	v.Waking = v.Waking || w.step.Do == rack.DoWake
+	m.world.Nodes[w.step.Node] = v
+	m.waiting[w.token] = t
+	m.do(Tell{Token: w.token, Node: w.step.Node, Do: w.step.Do, Before: w.miner.before, Within: w.miner.node.API.Write, By: &t.job.cmd})
+}
+
+// told takes the lane's answer to a verb.
+func (m *Machine) told(now time.Time, t *target, in Said) {
+	w := t.current
+	m.guardSpoke(t, in.Err)
+	if !in.Answer.Taken.IsZero() {
+		m.emit(rack.Event{
+			Kind: rack.EventMinerTold, Severity: rack.Info, Device: w.step.Node, Node: w.step.Node, Command: t.job.cmd.ID, To: string(w.step.Do),
+			Reason: joined(in.Answer.Notes), Text: fmt.Sprintf("%s took the verb %s", w.step.Node, w.step.Do),
+		})
+	}
+	v := w.said(&m.world, in)
+	switch {
+	case t.abandon:
+		m.endTarget(t, *t.stop)
+	case v != nil:
+		m.stepEnded(now, t, *v)
+	}
+}
+
+func joined(notes []string) string {
+	out := ""
+	for i, n := range notes {
+		if i > 0 {
+			out += "; "
+		}
+		out += n
+	}
+	return out
+}
+
+// settleTelling brings a step on a miner further that was told.
+func (m *Machine) settleTelling(now time.Time, t *target) {
+	w := t.current
+	v, sample, ask := w.settleTelling(now, &m.world)
+	if v != nil {
+		delete(m.waiting, w.miner.asking)
+		m.stepEnded(now, t, *v)
+		return
+	}
+	for _, o := range w.miner.node.Outlets {
+		if sample {
+			m.sample(o.PDU)
+		}
+	}
+	if ask {
+		w.miner.asking = m.nextToken()
+		m.waiting[w.miner.asking] = t
+		m.do(Inquire{Token: w.miner.asking, Node: w.step.Node, Before: w.miner.before, Whole: w.step.Do == rack.DoWake})
+	}
+}
+
+// unsure tells whether a verb without an answer may have been taken all the same.
+func unsure(err error) bool { return drivers.FaultOf(err) == drivers.Unsure }
+
+// failedTelling names what a failed question or verb means.
+func failedTelling(err error) verdict {
+	var g *GuardError
+	if errors.As(err, &g) {
+		return verdict{state: rack.StateFailed, code: g.Refusal.Code, text: g.Refusal.Text}
+	}
+	v := verdict{state: rack.StateFailed, code: rack.CodeDeviceError, text: err.Error()}
+	switch drivers.FaultOf(err) {
+	case drivers.Unsupported:
+		v.code = rack.CodeUnsupported
+	case drivers.Busy:
+		v.code, v.lie = rack.CodeExternalOwner, reasonForeign
+	case drivers.Unreachable, drivers.Timeout, drivers.Hung, drivers.Cancelled:
+		v.code = rack.CodeDeviceTimeout
+	case drivers.Unsure:
+		v.state, v.code = rack.StateUnknown, rack.CodeVerifyFailed
+	}
+	return v
+}
+
+// learnOfMiner keeps what a verdict on a miner says beyond the command.
+func (m *Machine) learnOfMiner(now time.Time, t *target, st rack.Step, v verdict) {
+	node, _ := m.world.Layout.Node(st.Node)
+	if v.lie != "" {
+		m.emit(rack.Event{
+			Kind: rack.EventMiner, Severity: rack.Error, Device: st.Node, Node: st.Node, Command: t.job.cmd.ID, Reason: v.lie,
+			Text: fmt.Sprintf("%s was told to %s: %s", st.Node, st.Do, v.text),
+		})
+	}
+	if !v.suspect.IsZero() {
+		for _, o := range node.Outlets {
+			m.distrust(now, o, "outlet "+v.suspect.String(), t.job.cmd.ID)
+		}
+		m.distrust(now, v.suspect, "an outlet of "+st.Node, t.job.cmd.ID)
+	}
+	done := v.state == rack.StateSucceeded || v.state == rack.StateConfirmed && v.code == rack.CodeUnmetered
+	if !done {
+		return
+	}
+	if st.Do == rack.DoSleep {
+		view := m.world.Nodes[st.Node]
+		view.Waking = false
+		m.world.Nodes[st.Node] = view
+		if v.state == rack.StateSucceeded {
+			m.harvest(now, t)
+		}
+		return
+	}
+	if kept, ok := m.world.interrupted(node); ok { // it was given back
+		m.setOrder(kept, true)
+		m.owe(&owed{record: rack.Record{Kind: rack.RecordReleased, At: now, ID: t.job.cmd.ID, Order: &kept, Lowers: true}})
+	}
+}
