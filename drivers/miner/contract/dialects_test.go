@@ -1,13 +1,17 @@
 package contract_test
 
 import (
+	"bytes"
+	"regexp"
 	"testing"
 	"time"
 
 	"rackagent/drivers/drivertest/miners"
+	antminersim "rackagent/drivers/drivertest/miners/antminer"
 	luxossim "rackagent/drivers/drivertest/miners/luxos"
 	whatsminersim "rackagent/drivers/drivertest/miners/whatsminer"
 	"rackagent/drivers/miner"
+	"rackagent/drivers/miner/antminer"
 	"rackagent/drivers/miner/contract"
 	"rackagent/drivers/miner/luxos"
 	"rackagent/drivers/miner/whatsminer"
@@ -81,5 +85,33 @@ func TestLuxOS(t *testing.T) {
 			return contract.Rig{Miner: c, Machine: m, Host: h, Writes: func() int { return len(s.Writes()) }}
 		},
 		Mode: "low", Watts: true, Power: true, Slow: time.Minute,
+	})
+}
+
+func TestAntminer(t *testing.T) {
+	contract.Run(t, contract.Case{
+		New: func(t *testing.T, change func(*miner.Opts)) contract.Rig {
+			m := miners.New(spec(25))
+			h := miners.NewHost(m)
+			s := antminersim.New(m, h, antminersim.Opts{Modes: map[int]string{0: "high", 3: "low"}})
+			first := bytes.Clone(s.Config())
+			o := miner.Opts{Host: "10.0.3.17", Dial: h.Dial}
+			change(&o)
+			c, err := antminer.New(o, antminer.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				mode := regexp.MustCompile(`("bitmain-work-mode":)"[0-9]"`)
+				if a, b := mode.ReplaceAll(first, nil), mode.ReplaceAll(s.Config(), nil); !bytes.Equal(a, b) {
+					t.Errorf("more than the mode is another one: %s, was %s", b, a)
+				}
+				if s.Counts().BodyTooEarly {
+					t.Error("a configuration went out without credentials")
+				}
+			})
+			return contract.Rig{Miner: c, Machine: m, Host: h, Writes: func() int { return len(s.Writes()) }}
+		},
+		Mode: antminer.ModeLow, Slow: time.Minute,
 	})
 }

@@ -21,7 +21,7 @@ const (
 	chipRiseK    = 12.0 // over the board
 	nominalMHz   = 525.0
 	minerVersion = "uart_trans.1.3"
-	bestShare    = 8800123456
+	bestShare    = int64(8800123456)
 	hwErrors     = 411
 	accepted     = 2901
 	rejected     = 7

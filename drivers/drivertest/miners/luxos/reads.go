@@ -95,7 +95,7 @@ func cents(v float64) float64 { return math.Round(v*100) / 100 }
 func (s *Server) summary(t miners.Truth) object {
 	o := object{
 		"Elapsed": int(t.Mining.Seconds()), "GHS av": ghs(t.Average), "Accepted": int(t.Mining.Minutes()), "Rejected": 0,
-		"Hardware Errors": 0, "Pool Rejected%": 0.0, "Best Share": 8800123456,
+		"Hardware Errors": 0, "Pool Rejected%": 0.0, "Best Share": int64(8800123456),
 	}
 	for _, w := range []string{"5s", "1m", "5m", "15m", "30m"} {
 		o["GHS "+w] = ghs(s.window(t))
