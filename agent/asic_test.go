@@ -8,11 +8,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"rackagent/agent"
 	"rackagent/agent/rack"
 	"rackagent/agent/sim"
 	"rackagent/config"
 	"rackagent/drivers/drivertest/miners"
+	"rackagent/drivers/drivertest/miners/antminer"
 	"rackagent/drivers/drivertest/miners/luxos"
 	"rackagent/drivers/drivertest/miners/whatsminer"
 )
@@ -23,6 +23,7 @@ type herd struct {
 	machines map[string]*miners.Machine
 	hosts    map[string]*miners.Host // by address, without a port
 	writes   map[string]func() int   // how many requests that could change something a unit has had
+	low      map[string]func()       // keeps a unit to its weakest mode, as its owner would
 	conf     []config.Miner
 }
 
@@ -39,15 +40,21 @@ func spec(n int) miners.Spec {
 }
 
 func newHerd(units ...unit) *herd {
-	h := &herd{loads: map[string]*sim.ASIC{}, machines: map[string]*miners.Machine{}, hosts: map[string]*miners.Host{}, writes: map[string]func() int{}}
+	h := &herd{loads: map[string]*sim.ASIC{}, machines: map[string]*miners.Machine{}, hosts: map[string]*miners.Host{}, writes: map[string]func() int{}, low: map[string]func(){}}
 	for i, u := range units {
 		m := miners.New(spec(i + 1))
 		host, address := miners.NewHost(m), fmt.Sprintf("10.0.3.%d", i+1)
 		load := &sim.ASIC{Name: u.node, Machine: m}
+		h.low[u.node] = func() { m.Keep(m.Spec().Profiles[0]) }
 		switch u.api {
 		case "luxos":
 			s := luxos.New(m, host)
 			load.Power = s.Mains
+			h.writes[u.node] = func() int { return len(s.Writes()) }
+		case "antminer":
+			s := antminer.New(m, host, antminer.Opts{Modes: map[int]string{0: "high", 2: "normal", 3: "low"}})
+			h.low[u.node] = func() { s.SetMode(3) }
+			load.Power = func(on bool) { m.Mains(on, s.Asleep()) }
 			h.writes[u.node] = func() int { return len(s.Writes()) }
 		case "whatsminer-v2", "whatsminer-v3":
 			s := whatsminer.New(m, host, whatsminer.Opts{V2: u.api == "whatsminer-v2", V3: u.api == "whatsminer-v3", Unlocked: true})
@@ -56,7 +63,7 @@ func newHerd(units ...unit) *herd {
 			panic(u.api)
 		}
 		h.loads[u.node], h.machines[u.node], h.hosts[address] = load, m, host
-		h.conf = append(h.conf, config.Miner{Node: u.node, API: u.api, Host: address, MAC: m.Spec().MAC, PeriodS: 10, FanW: 100, FanS: 120})
+		h.conf = append(h.conf, config.Miner{Node: u.node, API: u.api, Host: address, MAC: m.Spec().MAC, PeriodS: 10, FanW: 100, FanS: 20})
 	}
 	return h
 }
@@ -68,12 +75,6 @@ func (h *herd) plug(c *sim.Config) {
 			c.Loads[i].Load = l
 		}
 	}
-}
-
-// join gives the rig's agent the interfaces.
-func (h *herd) join(r *rig) {
-	r.conf.Miners = h.conf
-	r.change = func(w *agent.World) { w.DialMiner = h.dial }
 }
 
 func (h *herd) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -102,15 +103,16 @@ func herdRig(t *testing.T, units ...unit) (*rig, *herd) {
 // TestAMinerSleepsAndWakes: what the miner says and what its outlet draws both show it, and a wake gives back what was
 // interrupted.
 func TestAMinerSleepsAndWakes(t *testing.T) {
-	for _, api := range []string{"luxos", "whatsminer-v2", "whatsminer-v3"} {
+	for _, api := range []string{"antminer", "luxos", "whatsminer-v2", "whatsminer-v3"} {
 		t.Run(api, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				r, h := herdRig(t, unit{"asic-1", api})
 				defer h.close()
 				m := h.machines["asic-1"]
-				m.Keep(m.Spec().Profiles[0]) // what is to come back is not what a unit comes back to by itself
+				h.low["asic-1"]() // what is to come back is not what a unit comes back to by itself
 				r.start()
-				time.Sleep(time.Minute)
+				time.Sleep(10 * time.Second)
 				relays := len(r.relayWrites())
 				r.send("s1", "sleep", "node/asic-1")
 				s := r.expect("s1", rack.StateSucceeded, "")
@@ -122,7 +124,7 @@ func TestAMinerSleepsAndWakes(t *testing.T) {
 				if m.Look().Phase != miners.Sleeping {
 					t.Errorf("%+v", m.Look())
 				}
-				time.Sleep(2 * time.Minute)
+				time.Sleep(30 * time.Second)
 				r.send("w1", "wake", "node/asic-1")
 				r.expect("w1", rack.StateSucceeded, "")
 				time.Sleep(time.Minute)
@@ -131,6 +133,38 @@ func TestAMinerSleepsAndWakes(t *testing.T) {
 				}
 				if n := len(r.relayWrites()); n != relays {
 					t.Errorf("%d writes to relays", n-relays)
+				}
+				r.close()
+			})
+		})
+	}
+}
+
+// TestAShutdownAndAStart: the miner sleeps, its fans run on, its outlet is cut; a start brings back what was interrupted,
+// though the unit may come up otherwise by itself.
+func TestAShutdownAndAStart(t *testing.T) {
+	for _, api := range []string{"antminer", "luxos", "whatsminer-v3"} {
+		t.Run(api, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r, h := herdRig(t, unit{"asic-1", api})
+				defer h.close()
+				m := h.machines["asic-1"]
+				h.low["asic-1"]()
+				r.start()
+				time.Sleep(10 * time.Second)
+				r.send("d1", "shutdown", "node/asic-1")
+				s := r.expect("d1", rack.StateSucceeded, "")
+				steps := s.Targets[0].Steps
+				if len(steps) != 2 || steps[0].Settled == nil || steps[1].Do != rack.DoCut || steps[1].Settled == nil || steps[1].Hot ||
+					*steps[1].Taken-*steps[0].Settled < 20_000 || m.Look().Phase != miners.Off {
+					t.Errorf("%+v, %+v", steps, m.Look())
+				}
+				r.send("u1", "start", "node/asic-1")
+				r.expect("u1", rack.StateSucceeded, "")
+				time.Sleep(time.Minute)
+				if now := m.Look(); now.Phase != miners.Hashing || now.Target.Name != "low" {
+					t.Errorf("%+v", now)
 				}
 				r.close()
 			})

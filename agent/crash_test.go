@@ -16,11 +16,13 @@ var every = flag.Int("every", 5, "crash at one point in so many")
 
 // plot is a story with relays in it, to be interrupted at every point.
 type plot struct {
-	name string
-	in   setting
-	play func(r *rig)
-	ids  []string
-	sign bool // everybody has to sign
+	name  string
+	in    setting
+	play  func(r *rig)
+	ids   []string
+	sign  bool   // everybody has to sign
+	units []unit // the miners with an interface
+	again string // verb that brings them to work again
 	// still: no relay may be written to, in no life
 	still bool
 }
@@ -135,22 +137,11 @@ func TestACrashAtAnyWriteOrCommit(t *testing.T) {
 	for i, p := range plots() {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			writes, commits := count(t, p)
+			writes, commits, _ := count(t, p)
 			if (writes == 0) != p.still || commits < 2 {
 				t.Fatalf("%d writes and %d commits: there is nothing to interrupt", writes, commits)
 			}
-			var points []point
-			for n := 1; n <= writes; n++ {
-				for _, ph := range []phase{before, half, inside, afterAck} {
-					points = append(points, point{"write", n, ph})
-				}
-			}
-			for n := 1; n <= commits; n++ {
-				for _, ph := range []phase{before, inside} {
-					points = append(points, point{"commit", n, ph})
-				}
-			}
-			for n, at := range points {
+			for n, at := range pointsOf(writes, commits) {
 				if n%*every == i%*every {
 					interrupt(t, p, at)
 				}
@@ -159,17 +150,46 @@ func TestACrashAtAnyWriteOrCommit(t *testing.T) {
 	}
 }
 
+func pointsOf(writes, commits int) (points []point) {
+	for n := 1; n <= writes; n++ {
+		for _, ph := range []phase{before, half, inside, afterAck} {
+			points = append(points, point{"write", n, ph})
+		}
+	}
+	for n := 1; n <= commits; n++ {
+		for _, ph := range []phase{before, inside} {
+			points = append(points, point{"commit", n, ph})
+		}
+	}
+	return points
+}
+
+// rig is the world of a plot, with its miners in their weakest mode: not the one that they come back to by themselves.
+func (p plot) rig(t *testing.T) (*rig, *herd) {
+	t.Helper()
+	h := newHerd(p.units...)
+	r := newRigIn(t, p.setting(t), h.plug)
+	if len(p.units) > 0 {
+		h.join(r)
+	}
+	for _, keep := range h.low {
+		keep()
+	}
+	return r, h
+}
+
 // count plays a plot to its end.
-func count(t *testing.T, p plot) (writes, commits int) {
+func count(t *testing.T, p plot) (writes, commits, verbs int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRigIn(t, p.setting(t))
+		r, h := p.rig(t)
+		defer h.close()
 		r.start()
 		p.play(r)
-		writes, commits = r.life.counted("write"), r.life.counted("commit")
+		writes, commits, verbs = r.life.counted("write"), r.life.counted("commit"), r.life.counted("verb")
 		r.close()
 	})
-	return writes, commits
+	return writes, commits, verbs
 }
 
 // interrupt plays a plot with a crash in it, and judges what the next life makes of it.
@@ -183,7 +203,8 @@ func interruptThen(t *testing.T, p plot, at point, look func(*rig)) {
 	t.Helper()
 	t.Run(fmt.Sprintf("%s-%d-%s", at.what, at.n, at.phase), func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRigIn(t, p.setting(t))
+			r, h := p.rig(t)
+			defer h.close()
 			r.life = newLife(r.world, p.in.writes)
 			r.life.crash = at
 			copied := filepath.Join(t.TempDir(), "state")
@@ -211,7 +232,10 @@ func interruptThen(t *testing.T, p plot, at point, look func(*rig)) {
 			first.end()
 			r.end()
 			<-r.done
-			before := len(r.relayWrites())
+			before, told := len(r.relayWrites()), 0
+			if len(p.units) > 0 {
+				told = h.writes[p.units[0].node]()
+			}
 
 			r.dir = filepath.Join(copied, "state")
 			r.start()
@@ -220,6 +244,9 @@ func interruptThen(t *testing.T, p plot, at point, look func(*rig)) {
 			}
 			time.Sleep(80 * time.Second)
 			r.judge(p, before)
+			if len(p.units) > 0 {
+				r.brought(p, h, told)
+			}
 			r.close()
 			look(r)
 		})

@@ -22,6 +22,7 @@ type life struct {
 	over    bool
 	writes  int // actuator transactions so far
 	commits int
+	verbs   int // requests that may change a miner
 	audits  int // operations on the disk of the audit log
 	crash   point
 	crashed func() // called at the crash, with the world as it is at that moment
@@ -29,7 +30,7 @@ type life struct {
 
 // point is a place where a life ends. A zero point never comes.
 type point struct {
-	what  string // "write", "commit" or "audit"
+	what  string // "write", "commit", "verb" or "audit"
 	n     int    // counted from 1
 	phase phase
 }
@@ -59,7 +60,7 @@ func (l *life) isOver() bool {
 func (l *life) counted(what string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return map[string]int{"write": l.writes, "commit": l.commits, "audit": l.audits}[what]
+	return map[string]int{"write": l.writes, "commit": l.commits, "verb": l.verbs, "audit": l.audits}[what]
 }
 
 // end is the crash: the moment is captured first, then everything goes silent.

@@ -26,7 +26,7 @@ var checks = []struct {
 	{"energise", `"op":"outlet.energise"`, nil, "accepted 1", true},
 	{"no expiry", `"exp":"-"`, nil, "rejected 0 bad_schema", false},
 	{"unknown verb", `"op":"outlet.toggle"`, nil, "rejected 0 unsupported", false},
-	{"verb of the contract that is not built", `"op":"shutdown"`, nil, "rejected 0 unsupported", false},
+	{"verb of the contract that is not built", `"op":"curtail"`, nil, "rejected 0 unsupported", false},
 	{"unknown argument", `"args":{"ramp_s":5}`, nil, "rejected 0 bad_schema", false},
 	{"unknown precondition", `"if":{"watts":5}`, nil, "rejected 0 precondition", false},
 	{"own name", `"aud":"ams1/r17"`, nil, "accepted 1", true},

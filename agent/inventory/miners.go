@@ -11,13 +11,14 @@ import (
 	"rackagent/config"
 	"rackagent/drivers"
 	"rackagent/drivers/miner"
+	"rackagent/drivers/miner/antminer"
 	"rackagent/drivers/miner/luxos"
 	"rackagent/drivers/miner/whatsminer"
 )
 
 // minerAPIs are the names that an interface has in the configuration.
 func minerAPIs() []string {
-	return []string{luxos.Dialect, whatsminer.DialectV2, whatsminer.DialectV3}
+	return []string{antminer.Dialect, luxos.Dialect, whatsminer.DialectV2, whatsminer.DialectV3}
 }
 
 // openMiner makes the client of one interface, and tells how long its verbs take. It is the one switch that names them.
@@ -26,6 +27,9 @@ func openMiner(api string, o miner.Opts) (miner.Miner, miner.Times, error) {
 	var err error
 	var times miner.Times
 	switch api {
+	case antminer.Dialect:
+		m, err = antminer.New(o, antminer.Options{})
+		times = antminer.Times()
 	case luxos.Dialect:
 		m, err = luxos.New(o)
 		times = luxos.Times()

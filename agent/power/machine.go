@@ -70,6 +70,7 @@ type target struct {
 	stepDone time.Time // when the step before settled
 	stop     *verdict  // ends with this instead of going on to the next step
 	abandon  bool      // with stop: does not wait for the watts of a write that has answered
+	forced   *verdict  // why its miner could not be put to sleep, so that its outlet is cut at once
 	weakest  *verdict  // the weakest proof of the steps so far, where it is less than settled
 	result   *rack.TargetResult
 	changed  bool
@@ -310,9 +311,15 @@ func (m *Machine) advance(now time.Time) {
 	m.offerAgain(now)
 }
 
-// late tells whether a step may not begin any more: a deadline that was asked for bounds its end, too.
-func (j *job) late(now time.Time, st rack.Step) bool {
-	if j.cmd.Args.DeadlineS > 0 {
+// late tells whether the target's next step may not begin any more: a deadline that was asked for bounds its end, too. What a
+// shutdown says to a miner ends by itself in time for the cut.
+func (t *target) late(now time.Time) bool {
+	j, st := t.job, t.plan.Steps[t.next]
+	switch {
+	case j.cmd.Args.DeadlineS == 0:
+	case t.job.cmd.Op == rack.OpShutdown && st.Do == rack.DoCut, t.escalates():
+		now = now.Add(cutsLeft(t.plan.Steps[t.next:]) - cutGrace)
+	default:
 		now = now.Add(st.Limit())
 	}
 	return !j.deadline.IsZero() && now.After(j.deadline)
@@ -333,7 +340,7 @@ func (m *Machine) expire(now time.Time, t *target) {
 	case t.found != nil || (t.current != nil && t.current.state != stageReady):
 	case !j.begun && !now.Before(j.cmd.StartBy):
 		m.endTarget(t, verdict{state: rack.StateCancelled, code: rack.CodeExpired, text: "no step could begin before exp"})
-	case j.late(now, t.plan.Steps[t.next]):
+	case t.late(now):
 		m.endTarget(t, verdict{state: rack.StateFailed, code: rack.CodeExpired, text: "the deadline passed before the next step could begin"})
 	}
 }
@@ -346,6 +353,10 @@ func (m *Machine) advanceTarget(now time.Time, t *target) {
 	}
 	if t.current == nil {
 		m.begin(now, t)
+		return
+	}
+	if t.outOfTime(now) {
+		m.giveUpTelling(now, t)
 		return
 	}
 	switch t.current.state {
@@ -388,6 +399,7 @@ func (m *Machine) stepEnded(now time.Time, t *target, v verdict) {
 	m.learn(now, t, st, v)
 	proven := v.state == rack.StateSucceeded || v.state == rack.StateConfirmed
 	switch {
+	case !proven && m.escalate(now, t, v):
 	case !proven:
 		m.endTarget(t, v)
 	case t.next+1 == len(t.plan.Steps):
@@ -395,7 +407,7 @@ func (m *Machine) stepEnded(now time.Time, t *target, v verdict) {
 	case t.stop != nil:
 		m.endTarget(t, *t.stop)
 	default:
-		if v.state == rack.StateConfirmed {
+		if v.state == rack.StateConfirmed && st.Node == "" { // the cut behind a sleep proves more
 			t.weakest = &v
 		}
 		t.next++
@@ -405,7 +417,11 @@ func (m *Machine) stepEnded(now time.Time, t *target, v verdict) {
 
 // conclude is the verdict of a target whose last step is proven: the weakest of its steps.
 func (t *target) conclude(v verdict) verdict {
-	if v.state == rack.StateSucceeded && t.weakest != nil {
+	if t.forced != nil && v.text == "" {
+		v.text = "its miner could not be put to sleep (" + t.forced.text + "): its outlet was cut while it ran"
+	}
+	started := t.job.cmd.Op == rack.OpStart && t.done != nil && t.done.miner != nil // the watts of all its outlets are back
+	if v.state == rack.StateSucceeded && t.weakest != nil && !started {
 		return *t.weakest
 	}
 	return v

@@ -2,6 +2,7 @@ package power
 
 import (
 	"fmt"
+	"time"
 
 	"rackagent/agent/rack"
 )
@@ -42,21 +43,153 @@ func tellable(l *ledger, c rack.Command, n rack.Node, do rack.Verb) *rack.Refusa
 // awakeW is what a miner counts for once it is told to wake. Its supply is on: there is no surge.
 func (s *Snapshot) awakeW(n rack.Node) float64 { return max(n.MaxW, s.Nodes[n.Name].PeakW) }
 
-// planTold plans one node of a verb that is said to miners.
-func planTold(l *ledger, c rack.Command, t rack.TargetPlan) rack.TargetPlan {
+// planNode plans one node of a verb that is about nodes whole.
+func planNode(now time.Time, l *ledger, c rack.Command, t rack.TargetPlan) rack.TargetPlan {
 	node, _ := l.s.Layout.Node(t.Node)
+	var r *rack.Refusal
+	switch c.Op {
+	case rack.OpShutdown:
+		t.Steps, r = shutdownSteps(now, l, c, node)
+	case rack.OpStart:
+		t.Steps, r = startSteps(now, l, c, node)
+	default:
+		t.Steps, r = tellSteps(l, c, node)
+	}
+	if r != nil {
+		return refused(t, r)
+	}
+	if c.Op.AddsPower() {
+		l.set(node, max(l.get(node), mostOfNode(l.s, node, t.Steps)))
+	}
+	return t
+}
+
+// mostOfNode is what a node counts for once the steps are done.
+func mostOfNode(s *Snapshot, n rack.Node, steps []rack.Step) float64 {
+	for _, st := range steps {
+		if st.Do == rack.DoEnergise {
+			return s.coldW(n)
+		}
+	}
+	return s.awakeW(n)
+}
+
+func tellSteps(l *ledger, c rack.Command, n rack.Node) ([]rack.Step, *rack.Refusal) {
 	do := rack.DoSleep
 	if c.Op == rack.OpWake {
 		do = rack.DoWake
 	}
-	if r := tellable(l, c, node, do); r != nil {
-		return refused(t, r)
+	if r := tellable(l, c, n, do); r != nil {
+		return nil, r
 	}
-	t.Steps = []rack.Step{tellStep(l.s, node, do)}
-	if c.Op.AddsPower() {
-		l.set(node, max(l.get(node), l.s.awakeW(node)))
+	return []rack.Step{tellStep(l.s, n, do)}, nil
+}
+
+// shutdownSteps put a miner to sleep, let its fans run on, and cut its outlets; or only the one or the other.
+func shutdownSteps(now time.Time, l *ledger, c rack.Command, n rack.Node) ([]rack.Step, *rack.Refusal) {
+	if n.Class.Firm() {
+		return nil, refuse(rack.CodeUnsupported, "%s is a server: this version shuts no server down", n.Name)
 	}
-	return t
+	var steps []rack.Step
+	if !c.Args.Now && !allOpen(l.s, n, nil) {
+		if r := tellable(l, c, n, rack.DoSleep); r != nil {
+			if n.API == nil {
+				r.Text += "; now:true cuts it while it runs"
+			}
+			return nil, r
+		}
+		steps = append(steps, tellStep(l.s, n, rack.DoSleep))
+	}
+	if c.Args.Outlet == rack.OutletKeep {
+		if len(steps) == 0 {
+			return nil, refuse(rack.CodePrecondition, "%s has no power: its outlets are open", n.Name)
+		}
+		return steps, nil
+	}
+	for i, o := range n.Outlets {
+		if r := admissible(now, l.s, c, o); r != nil {
+			return nil, r
+		}
+		cut := cutStep(l.s, o)
+		if i == 0 && len(steps) > 0 {
+			cut.WaitMS, cut.Hot = n.API.FanFor.Milliseconds(), false
+		}
+		steps = append(steps, cut)
+	}
+	return steps, nil
+}
+
+// startSteps close what is open of a miner's outlets and let it do again what was interrupted.
+func startSteps(now time.Time, l *ledger, c rack.Command, n rack.Node) ([]rack.Step, *rack.Refusal) {
+	if n.Class.Firm() {
+		return nil, refuse(rack.CodeUnsupported, "%s is a server: this version starts none; outlet.energise closes its outlets", n.Name)
+	}
+	var steps []rack.Step
+	for _, o := range n.Outlets {
+		if closed, known := l.s.Closed(o); known && closed {
+			continue
+		}
+		st, r := startOutlet(now, l, c, n, o)
+		if r != nil {
+			return nil, r
+		}
+		steps = append(steps, st)
+	}
+	switch {
+	case n.API != nil && len(steps) == 0:
+		if r := tellable(l, c, n, rack.DoWake); r != nil {
+			return nil, r
+		}
+		fallthrough
+	case n.API != nil:
+		wake := tellStep(l.s, n, rack.DoWake)
+		wake.LimitMS += bootLimit.Milliseconds()
+		steps = append(steps, wake)
+	case len(steps) == 0:
+		return nil, refuse(rack.CodePrecondition, "%s has power, and no interface in the configuration that it could be woken by", n.Name)
+	}
+	return steps, nil
+}
+
+// startOutlet is the step that closes an outlet. A start waits for the minimum off time within its deadline.
+func startOutlet(now time.Time, l *ledger, c rack.Command, n rack.Node, o rack.OutletID) (rack.Step, *rack.Refusal) {
+	if r := admissible(now, l.s, c, o); r != nil {
+		return rack.Step{}, r
+	}
+	st := energiseStep(l.s, o)
+	if r := offLongEnough(now, l.s, n, o); r != nil {
+		if r.Earliest.IsZero() {
+			return rack.Step{}, r
+		}
+		st.WaitMS = r.Earliest.Sub(now).Milliseconds()
+	}
+	if r := l.overLimit(n, o, l.s.coldW(n)); r != nil {
+		return rack.Step{}, r
+	}
+	return st, nil
+}
+
+// bootLimit is how long a miner may take from power until its interface answers. Source: a vendor's own fleet worker waits
+// 240 s after a reboot.
+const bootLimit = 240 * time.Second
+
+// cutsOf is how long the cuts of a plan may take: of the target that has the most.
+func cutsOf(p *rack.Plan) time.Duration {
+	var longest time.Duration
+	for _, t := range p.Targets {
+		longest = max(longest, cutsLeft(t.Steps))
+	}
+	return longest
+}
+
+func cutsLeft(steps []rack.Step) time.Duration {
+	var d time.Duration
+	for _, st := range steps {
+		if st.Do == rack.DoCut {
+			d += st.Limit()
+		}
+	}
+	return d
 }
 
 func tellStep(s *Snapshot, n rack.Node, do rack.Verb) rack.Step {

@@ -97,8 +97,8 @@ type resolved struct {
 func resolve(s *Snapshot, c rack.Command) ([]resolved, *rack.Refusal) {
 	t := c.Target
 	switch {
-	case t.Kind == rack.TargetOutlet && c.Op.OfMiners():
-		return nil, refuse(rack.CodeUnsupported, "%s is said to a miner: name its node, not %s", c.Op, t)
+	case t.Kind == rack.TargetOutlet && c.Op.OfNodes():
+		return nil, refuse(rack.CodeUnsupported, "%s is about a node: name it, and not %s", c.Op, t)
 	case t.Kind == rack.TargetOutlet:
 		if _, ok := s.Layout.Outlet(t.Outlet); !ok {
 			return nil, refuse(rack.CodeUnknownTarget, "no outlet %s is configured", t.Outlet)
@@ -152,8 +152,8 @@ func planTarget(now time.Time, l *ledger, c rack.Command, t resolved) rack.Targe
 	if t.plan.Refused != nil {
 		return refused(t.plan, t.plan.Refused)
 	}
-	if c.Op.OfMiners() {
-		return planTold(l, c, t.plan)
+	if c.Op.OfNodes() {
+		return planNode(now, l, c, t.plan)
 	}
 	var later []rack.Step
 	for _, o := range t.outlets {
@@ -218,6 +218,7 @@ func nothingLeft(p rack.Plan) *rack.Refusal {
 
 // admissible holds what must be true of an outlet before any step on it, in the order an operator would ask.
 func admissible(now time.Time, s *Snapshot, c rack.Command, o rack.OutletID) *rack.Refusal {
+	c = asOutletVerb(c)
 	node, _ := s.Layout.NodeOf(o)
 	if r := guardLock(s, o); r != nil {
 		return r
@@ -237,6 +238,17 @@ func admissible(now time.Time, s *Snapshot, c rack.Command, o rack.OutletID) *ra
 		return refuse(rack.CodeWelded, "outlet %s is withdrawn from switching: %s", o, why)
 	}
 	return bankReady(s, o, c.Op)
+}
+
+// asOutletVerb is a command about a node as what it does to an outlet of it.
+func asOutletVerb(c rack.Command) rack.Command {
+	switch c.Op {
+	case rack.OpShutdown:
+		c.Op = rack.OpCut
+	case rack.OpStart:
+		c.Op = rack.OpEnergise
+	}
+	return c
 }
 
 // energisable holds what only starts ask for: a right to firm nodes where the load may be one.
@@ -535,6 +547,9 @@ func setDeadline(p *rack.Plan, l *rack.Layout, c rack.Command) *rack.Refusal {
 		return nil
 	}
 	asked := time.Duration(c.Args.DeadlineS * float64(time.Second))
+	if c.Op == rack.OpShutdown {
+		need = cutsOf(p) // it escalates in time
+	}
 	if asked < need {
 		return refuse(rack.CodePrecondition, "deadline_s %.0f is shorter than the %.0f s the steps may take", c.Args.DeadlineS, need.Seconds())
 	}

@@ -199,7 +199,7 @@ func (r *rig) watts(o rack.OutletID) float64 {
 		return 0
 	}
 	if node, ok := r.layout.NodeOf(o); ok && r.units[node.Name] != nil {
-		return r.units[node.Name].watts(r.loadW[o])
+		return r.units[node.Name].watts(r.now, r.loadW[o])
 	}
 	return r.loadW[o]
 }
@@ -354,6 +354,9 @@ func (r *rig) lane(a Switch) {
 			return // aborted
 		}
 		delete(r.running, a.Token)
+		if on := a.Do == rack.DoEnergise; on != r.closed[a.Outlet] {
+			r.power(a.Outlet, on)
+		}
 		r.closed[a.Outlet] = a.Do == rack.DoEnergise
 		r.step(Switched{Token: a.Token, Taken: r.now, Confirmed: r.now})
 	})

@@ -19,16 +19,17 @@ func (m *Machine) begin(now time.Time, t *target) {
 		return
 	}
 	if r := m.stillAllowed(now, t, st); r != nil {
-		m.endTarget(t, verdict{state: rack.StateFailed, code: r.Code, text: r.Text})
+		m.endTarget(t, t.notAllowed(r))
 		return
 	}
 	t.job.start(now)
 	t.changed = true
-	t.current = newSwitching(st)
 	if st.Node != "" {
+		t.current = m.newTelling(now, t, st)
 		m.inquire(now, t)
 		return
 	}
+	t.current = newSwitching(st)
 	m.recordOrWrite(now, t)
 }
 
@@ -59,20 +60,23 @@ func (m *Machine) goOn(now time.Time, t *target) {
 
 // mustWait holds what only time can cure.
 func (m *Machine) mustWait(now time.Time, t *target, st rack.Step) bool {
-	if t.job.late(now, st) || (!t.job.begun && !now.Before(t.job.cmd.StartBy)) {
+	if t.late(now) || (!t.job.begun && !now.Before(t.job.cmd.StartBy)) {
 		return true // expire ends it
 	}
 	if _, busy := m.takeOvers[m.world.Layout.BankOf(st.On)]; busy && st.Node == "" {
 		return true
 	}
-	if t.next > 0 && now.Before(t.stepDone.Add(st.Wait())) {
+	if t.next > 0 && now.Before(t.notBefore(st)) {
+		return true
+	}
+	if w := t.current; w != nil && w.miner != nil && !w.miner.asked && now.Before(w.miner.askNext) {
 		return true
 	}
 	if st.Do != rack.DoEnergise {
 		return false
 	}
 	node, _ := m.world.Layout.NodeOf(st.On)
-	if r := offLongEnough(now, &m.world, node, st.On); r != nil && t.job.cmd.Op == rack.OpCycle {
+	if r := offLongEnough(now, &m.world, node, st.On); r != nil && !r.Earliest.IsZero() && (t.job.cmd.Op == rack.OpCycle || t.job.cmd.Op == rack.OpStart) {
 		return true
 	}
 	top := topFeed(m.world.Layout, st.On)

@@ -56,7 +56,8 @@ type telling struct {
 	proven   int      // samples in a row that show what is wanted
 	settled  time.Time
 
-	asked, kept bool // its word of before was heard; what it interrupts is on disk, or nothing has to be
+	answerBy    time.Time // of a start: until then it may boot; zero: it has to answer at once
+	asked, kept bool      // its word of before was heard; what it interrupts is on disk, or nothing has to be
 }
 
 // sum is what the outlets of a node draw together, and the age of the oldest of the readings.
@@ -116,7 +117,6 @@ func meterOf(n rack.Node) string {
 
 // said takes the lane's answer to the verb. A verdict ends the step; nil means its word and its watts are awaited.
 func (w *switching) said(s *Snapshot, r Said) *verdict {
-	h := w.miner
 	w.result.Taken = ms(r.Answer.Taken)
 	if r.Err != nil && !unsure(r.Err) {
 		return w.end(failedTelling(r.Err))
@@ -125,6 +125,13 @@ func (w *switching) said(s *Snapshot, r Said) *verdict {
 	if from.IsZero() {
 		from = s.At
 	}
+	w.await(s, from)
+	return nil
+}
+
+// await lets word and watts since a moment decide.
+func (w *switching) await(s *Snapshot, from time.Time) {
+	h := w.miner
 	for _, o := range h.node.Outlets {
 		p, _ := s.Layout.PDU(o.PDU)
 		if at := from.Add(p.Settling); at.After(w.from) {
@@ -137,7 +144,6 @@ func (w *switching) said(s *Snapshot, r Said) *verdict {
 	if w.step.Do == rack.DoWake {
 		w.giveUp = from.Add(h.node.API.WakeBy)
 	}
-	return nil
 }
 
 // heard takes the answer to a question after the write.

@@ -17,7 +17,10 @@ type unit struct {
 	told   error         // what it answers to a verb
 	silent error         // what it answers to a question
 	says   func(Word) Word
-	draws  float64   // whatever it does, where it is not zero
+	draws  float64       // whatever it does, where it is not zero
+	boot   time.Duration // from power to the first answer
+	keeps  bool          // it sleeps again after a loss of power
+	up     time.Time
 	busy   time.Time // it works off what it is told in order
 }
 
@@ -30,8 +33,10 @@ type tell struct {
 	kept   string // what the newest record of what is interrupted held when it was said
 }
 
-func (u *unit) watts(nominal float64) float64 {
+func (u *unit) watts(now time.Time, nominal float64) float64 {
 	switch {
+	case now.Before(u.up):
+		return 20
 	case u.draws != 0:
 		return u.draws
 	case u.asleep:
@@ -80,9 +85,27 @@ func (r *rig) word(u *unit, a Inquire) Word {
 	return w
 }
 
+// power tells the unit behind an outlet that its relay has moved.
+func (r *rig) power(o rack.OutletID, on bool) {
+	node, _ := r.layout.NodeOf(o)
+	u := r.units[node.Name]
+	if u == nil || r.welded[o] {
+		return
+	}
+	if !on {
+		u.up = r.now.Add(1000 * time.Hour)
+		return
+	}
+	u.up, u.asleep, u.booted = r.now.Add(u.boot), u.asleep && u.keeps, r.now
+}
+
 func (r *rig) inquire(a Inquire) {
 	u := r.units[a.Node]
 	r.after(20*time.Millisecond, func() {
+		if r.now.Before(u.up) {
+			r.step(Said{Token: a.Token, Err: &drivers.Error{Op: "read", Device: "miner", Fault: drivers.Unreachable}})
+			return
+		}
 		if u.silent != nil {
 			r.step(Said{Token: a.Token, Err: u.silent})
 			return

@@ -10,17 +10,26 @@ import (
 	"rackagent/drivers"
 )
 
-// inquire begins a step on a miner: it is asked what it does and what it is told to do, before anything is said to it.
-func (m *Machine) inquire(now time.Time, t *target) {
-	w := t.current
-	node, _ := m.world.Layout.Node(w.step.Node)
+// newTelling begins a step on a miner.
+func (m *Machine) newTelling(now time.Time, t *target, st rack.Step) *switching {
+	w := newSwitching(st)
+	node, _ := m.world.Layout.Node(st.Node)
 	w.miner = &telling{node: node}
-	if kept, ok := m.world.interrupted(node); ok && w.step.Do == rack.DoWake {
+	if kept, ok := m.world.interrupted(node); ok && st.Do == rack.DoWake {
 		w.miner.before, w.miner.drawn = kept.Before, kept.Value
 	}
+	if t.job.cmd.Op == rack.OpStart {
+		w.miner.answerBy = now.Add(bootLimit)
+	}
+	return w
+}
+
+// inquire asks a miner what it does and what it is told to do, before anything is said to it.
+func (m *Machine) inquire(now time.Time, t *target) {
+	w := t.current
 	w.state, w.token, w.began = stageAsking, m.nextToken(), now
 	m.waiting[w.token] = t
-	m.do(Inquire{Token: w.token, Node: node.Name, Before: w.miner.before, Whole: true})
+	m.do(Inquire{Token: w.token, Node: w.step.Node, Before: w.miner.before, Whole: true})
 }
 
 // said takes a lane's answer about a miner.
@@ -51,10 +60,18 @@ func (m *Machine) asked(now time.Time, t *target, in Said) {
 		return
 	}
 	if in.Err != nil {
+		if now.Before(w.miner.answerBy) { // it boots
+			w.state, w.miner.askNext = stageReady, now.Add(bootGap)
+			return
+		}
 		m.stepEnded(now, t, failedTelling(in.Err))
 		return
 	}
 	w.miner.word, w.miner.asked = in.Word, true
+	if t.job.cmd.Op == rack.OpStart && isFalse(in.Word.Asleep) && !isFalse(in.Word.Same) {
+		m.watchStart(now, t)
+		return
+	}
 	if v := m.needless(w); v != nil {
 		m.stepEnded(now, t, *v)
 		return
@@ -69,6 +86,18 @@ func (m *Machine) asked(now time.Time, t *target, in Said) {
 	w.state = stageReady
 }
 
+// bootGap is the pause between two questions to a miner that boots, arbitrary.
+const bootGap = 5 * time.Second
+
+// watchStart goes on without a verb: a miner that was started is awake by itself, and its watts are awaited.
+func (m *Machine) watchStart(now time.Time, t *target) {
+	w := t.current
+	w.startTelling(now, &m.world, m.carrying(), 0)
+	w.result.Confirmed = ms(w.miner.word.At)
+	w.miner.told = true
+	w.await(&m.world, now)
+}
+
 // needless ends a step on a miner that is already as it is to be: nothing is said to it.
 func (m *Machine) needless(w *switching) *verdict {
 	h := w.miner
@@ -78,7 +107,7 @@ func (m *Machine) needless(w *switching) *verdict {
 	case w.step.Do == rack.DoSleep && isTrue(h.word.Asleep) && !waking && (!measured || sum <= asleepBelow(0, h.node.API.FanW)):
 		w.result.Confirmed = ms(h.word.At)
 		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: "it says that it sleeps already; nothing was said to it"})
-	case w.step.Do == rack.DoWake && isFalse(h.word.Asleep):
+	case w.step.Do == rack.DoWake && isFalse(h.word.Asleep) && h.answerBy.IsZero():
 		w.result.Confirmed = ms(h.word.At)
 		text := "it says that it is awake already; nothing was said to it"
 		if isFalse(h.word.Same) {

@@ -15,6 +15,8 @@ const (
 	OpEnergise      Op = "outlet.energise"
 	OpCut           Op = "outlet.cut"
 	OpCycle         Op = "outlet.cycle"
+	OpShutdown      Op = "shutdown"
+	OpStart         Op = "start"
 	OpSleep         Op = "sleep"
 	OpWake          Op = "wake"
 	OpIdentify      Op = "identify"
@@ -31,13 +33,13 @@ const (
 func (o Op) MovesPower() bool { return o.OnlyLowers() || o.AddsPower() }
 
 // OnlyLowers tells whether the verb can only lower power.
-func (o Op) OnlyLowers() bool { return o == OpCut || o == OpSleep }
+func (o Op) OnlyLowers() bool { return o == OpCut || o == OpSleep || o == OpShutdown }
 
 // AddsPower tells whether the verb raises power at some point.
-func (o Op) AddsPower() bool { return o == OpEnergise || o == OpCycle || o == OpWake }
+func (o Op) AddsPower() bool { return o == OpEnergise || o == OpCycle || o == OpWake || o == OpStart }
 
-// OfMiners tells whether the verb is said to the miners of its target by their own interfaces, and moves no relay.
-func (o Op) OfMiners() bool { return o == OpSleep || o == OpWake }
+// OfNodes tells whether the verb is about nodes whole: it does not take an outlet.
+func (o Op) OfNodes() bool { return o == OpSleep || o == OpWake || o == OpShutdown || o == OpStart }
 
 // Hash is the SHA-256 of a command's payload exactly as received.
 type Hash [sha256.Size]byte
@@ -79,7 +81,15 @@ type Args struct {
 	Force     bool    `json:"force,omitempty"`
 	Reason    string  `json:"reason,omitempty"` // journal.accept
 	Sha256    string  `json:"sha256,omitempty"` // approve: Hash of the other command, in hexadecimal
+	Outlet    string  `json:"outlet,omitempty"` // shutdown: OutletKeep or OutletCut; empty: cut
+	Now       bool    `json:"now,omitempty"`    // shutdown: cut at once
 }
+
+// What a shutdown does with the outlets of its node.
+const (
+	OutletKeep = "keep"
+	OutletCut  = "cut"
+)
 
 // Words are the arguments that were given, as JSON behind a space; empty: there are none.
 func (a Args) Words() string {

@@ -29,6 +29,7 @@ const (
 	EventBreakGlass     EventKind = "break_glass"      // a person at the rack stood in for the second one
 	EventLock           EventKind = "lock"             // a maintenance lock was set or released
 	EventMinerTold      EventKind = "miner_told"       // a miner took what it was told
+	EventEscalated      EventKind = "escalated"        // a miner could not be put to sleep, so that its outlet is cut
 	EventMiner          EventKind = "miner"            // what a miner says and what it does differ; the reason says how
 	EventStarted        EventKind = "started"
 	EventStopping       EventKind = "stopping"

@@ -56,8 +56,10 @@ type form struct {
 
 func formOf(op rack.Op) (form, bool) {
 	switch op {
-	case rack.OpEnergise, rack.OpSleep, rack.OpWake:
+	case rack.OpEnergise, rack.OpSleep, rack.OpWake, rack.OpStart:
 		return form{args: []string{"deadline_s"}}, true
+	case rack.OpShutdown:
+		return form{args: []string{"deadline_s", "outlet", "now"}}, true
 	case rack.OpCut:
 		return form{args: []string{"deadline_s", "force"}}, true
 	case rack.OpCycle:
@@ -79,7 +81,7 @@ func formOf(op rack.Op) (form, bool) {
 // Verbs lists the verbs that DecodeCommand knows.
 func Verbs() []rack.Op {
 	return []rack.Op{
-		rack.OpEnergise, rack.OpCut, rack.OpCycle, rack.OpSleep, rack.OpWake, rack.OpIdentify,
+		rack.OpEnergise, rack.OpCut, rack.OpCycle, rack.OpShutdown, rack.OpStart, rack.OpSleep, rack.OpWake, rack.OpIdentify,
 		rack.OpGet, rack.OpList, rack.OpCancel, rack.OpLock, rack.OpUnlock, rack.OpApprove, rack.OpJournalAccept,
 	}
 }
@@ -198,6 +200,8 @@ func target(f *fields, cmd *rack.Command, rackOnly bool) {
 	}
 }
 
+func outletWord(s string) bool { return s == rack.OutletKeep || s == rack.OutletCut }
+
 func arguments(f *fields, cmd *rack.Command, shape form) {
 	f.only(rack.CodeBadSchema, shape.args, "is not an argument of this verb")
 	f.need(shape.needs...)
@@ -209,6 +213,11 @@ func arguments(f *fields, cmd *rack.Command, shape form) {
 		Force:     f.flag("force"),
 		Reason:    f.text("reason", 1, maxWhy, rack.OneLine),
 		Sha256:    f.text("sha256", 64, 64, digest.MatchString),
+		Outlet:    f.text("outlet", 1, maxName, outletWord),
+		Now:       f.flag("now"),
+	}
+	if cmd.Args.Now && cmd.Args.Outlet == rack.OutletKeep {
+		f.wrong("now", "no now beside outlet keep: it cuts at once")
 	}
 }
 

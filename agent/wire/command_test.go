@@ -91,7 +91,7 @@ var refusals = []struct {
 	{`"v":"1"`, rack.CodeBadSchema, "v"},
 	{`"op":"-"`, rack.CodeBadSchema, "op"},
 	{`"op":"outlet.toggle"`, rack.CodeUnsupported, "op"},
-	{`"op":"shutdown"`, rack.CodeUnsupported, "op"},
+	{`"op":"curtail"`, rack.CodeUnsupported, "op"},
 	{`"op":"Outlet.Cut"`, rack.CodeBadSchema, "op"},
 	{`"op":7`, rack.CodeBadSchema, "op"},
 	{`"op":null`, rack.CodeBadSchema, "op"},
@@ -308,7 +308,9 @@ func command(t *rapid.T) string {
 			args[a] = rapid.StringMatching(`[A-Za-z0-9_-]{1,36}`).Draw(t, a)
 		case "n":
 			args[a] = rapid.IntRange(1, MaxListed).Draw(t, a)
-		case "force":
+		case "outlet":
+			args[a] = "cut"
+		case "force", "now":
 			args[a] = rapid.Bool().Draw(t, a)
 		case "sha256":
 			args[a] = rapid.StringMatching(`[0-9a-f]{64}`).Draw(t, a)

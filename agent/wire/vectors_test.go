@@ -289,6 +289,11 @@ func commandVectors() map[string]rack.Command {
 		"command-sleep": with(func(c *rack.Command) {
 			c.Op, c.Target, c.Why, c.Args.DeadlineS = rack.OpSleep, rack.Target{Kind: rack.TargetGroup, Name: "miners"}, "grid event 5521", 120
 		}),
+		"command-shutdown": with(func(c *rack.Command) {
+			c.Op, c.Target, c.Args.DeadlineS, c.Args.Outlet = rack.OpShutdown, rack.Target{Kind: rack.TargetGroup, Name: "miners"}, 600, rack.OutletKeep
+		}),
+		"command-shutdown-now":   with(func(c *rack.Command) { c.Op, c.Target, c.Args.Now = rack.OpShutdown, rack.NodeTarget("asic-1"), true }),
+		"command-start":          with(func(c *rack.Command) { c.Op, c.Target = rack.OpStart, everywhere }),
 		"command-wake":           with(func(c *rack.Command) { c.Op, c.Target = rack.OpWake, rack.NodeTarget("asic-1") }),
 		"command-unlock":         with(func(c *rack.Command) { c.Op, c.Target = rack.OpUnlock, rack.OutletTarget(a3) }),
 		"command-identify-later": with(func(c *rack.Command) { c.Op, c.Target = rack.OpIdentify, everywhere }),

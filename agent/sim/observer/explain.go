@@ -291,6 +291,10 @@ func verbFits(op, do string) bool {
 		return true
 	case "outlet.cut", "outlet.energise":
 		return op == "outlet."+do
+	case opShutdown:
+		return do == doCut
+	case opStart:
+		return do == doEnergise
 	default:
 		return false
 	}

@@ -123,6 +123,10 @@ const (
 	doCut        = "cut"
 	doEnergise   = "energise"
 	opCycle      = "outlet.cycle"
+	opShutdown   = "shutdown"
+	opStart      = "start"
+	doSleep      = "sleep"
+	doWake       = "wake"
 )
 
 // kinds is the word for the letter at the end of a key, by bucket.

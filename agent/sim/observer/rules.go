@@ -35,7 +35,7 @@ func Rules() []Rule {
 		{"S8", "What ends succeeded is true in the world at the moment it names, which lies after the write and the meter's settling, and " +
 			"is proven by the meter that the outlet hangs on: its own, or that of its supply bank by name. What was cut drew something " +
 			"before; what a bank's meter saw rise drew nothing before. A welded contact under load with a meter of its own ends welded, " +
-			"and is left alone from then on.", provenOnly},
+			"and is left alone from then on. Of what was told to a miner and is settled, its outlets together show it.", provenOnly},
 		{"lock", "No write is on what is locked for maintenance, lowering or not, moving or not, and none takes its bank over: from the " +
 			"moment that the lock's result was told, or from the next life's first sign, until an unlock of the same target was taken.", lockedStays},
 		{"promise 3", "No server goes down because a write opened its outlets. Crossed cables are the installer's.", serversUp},

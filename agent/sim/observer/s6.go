@@ -259,6 +259,22 @@ func (r *run) oneContent(e *entry) []Violation {
 	return nil
 }
 
+// toldFirst tells whether the target of a step begins with something that is said to a miner.
+func (e *entry) toldFirst(st *planStep) bool {
+	for _, a := range e.accepted {
+		if a.Plan == nil {
+			continue
+		}
+		for _, t := range a.Plan.Targets {
+			mine := slices.ContainsFunc(t.Steps, func(s planStep) bool { return st != nil && s.On == st.On && s.Do == st.Do })
+			if mine && (t.Steps[0].Do == doSleep || t.Steps[0].Do == doWake) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // begunLate reports a command whose first write was handed over after it had expired.
 func (r *run) begunLate(e *entry) []Violation {
 	for i, why := range r.reasons {
@@ -266,6 +282,9 @@ func (r *run) begunLate(e *entry) []Violation {
 			continue
 		}
 		w := r.writes[i]
+		if e.toldFirst(why.step) {
+			continue // its first step was to ask a miner, which nobody sees here
+		}
 		if a := e.accepted[0]; a.Command != nil && !a.Command.Exp.IsZero() && w.at.After(a.Command.Exp.Add(late)) {
 			return []Violation{r.report(w.at, w.seq, "command %s had expired %.3f s before its first write, %s",
 				e.id, w.at.Sub(a.Command.Exp).Seconds(), w.does())}

@@ -41,6 +41,9 @@ func (r *run) untrue(e *entry, rec *record) []Violation {
 	var out []Violation
 	for _, t := range rec.Outcome.Targets {
 		for k, s := range t.Steps {
+			if why := r.slept(rec, t, s); why != "" {
+				out = append(out, r.report(rec.At, 0, "command %s, %s of %s: %s", e.id, s.Do, s.On, why))
+			}
 			o := r.outletOf(s.On)
 			if o == nil || t.Recovered && !lastOn(t.Steps, k) {
 				continue // after a restart the present proves the last step only
