@@ -284,6 +284,9 @@ func (a *Agent) identified(name string, id drivers.Ident, err error) {
 
 // polled passes on what poll has to say, but for hung buses: their owners report those themselves, with an alarm.
 func (a *Agent) polled(e rack.Event) {
+	if e.Kind == rack.EventHealth && a.unpowered(e.Device) {
+		e.Severity = rack.Info
+	}
 	if e.Kind != rack.EventBusHung && e.Kind != rack.EventBusBack {
 		a.out.event(e)
 	}

@@ -85,6 +85,15 @@ func (h *herd) dial(ctx context.Context, network, address string) (net.Conn, err
 	return h.hosts[name].Dial(ctx, network, address)
 }
 
+// byNode lists the hosts under their nodes' names.
+func (h *herd) byNode() map[string]*miners.Host {
+	out := map[string]*miners.Host{}
+	for _, c := range h.conf {
+		out[c.Node] = h.hosts[c.Host]
+	}
+	return out
+}
+
 func (h *herd) close() {
 	for _, host := range h.hosts {
 		host.Close()

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"strings"
 	"time"
 
 	"rackagent/agent/rack"
@@ -74,4 +75,21 @@ func (a *Agent) nodeWatts(name string) *float64 {
 		sum += r.Value
 	}
 	return &sum
+}
+
+// unpowered tells whether a device of poll's is the interface of a miner whose outlets are open: that it does not answer is
+// no fault.
+func (a *Agent) unpowered(device string) bool {
+	name, _, _ := strings.Cut(device, "/")
+	n, ok := a.inv.Layout.Node(name)
+	if !ok || n.API == nil || a.loop == nil {
+		return false
+	}
+	s := a.loop.Snapshot()
+	for _, o := range n.Outlets {
+		if closed, known := s.Closed(o); !known || closed {
+			return false
+		}
+	}
+	return len(n.Outlets) > 0
 }

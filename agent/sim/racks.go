@@ -45,6 +45,19 @@ func RackAC24(seed uint64) Config {
 	return c
 }
 
+// RackMiners24 is a rack with one AC24 in full use: miners asic-1 to asic-24 on its outlets.
+func RackMiners24(seed uint64) Config {
+	c := Config{
+		Seed:   seed,
+		Feeds:  []Feed{phase(BankFeedA), phase(BankFeedB), phase(BankFeedC)},
+		Boards: []Board{AC24(DemoBoard, DemoBus, "SIM-0024", BankFeedA, BankFeedB, BankFeedC)},
+	}
+	for i := range 24 {
+		c.Loads = append(c.Loads, Plug{Load: NewMiner(fmt.Sprintf("asic-%d", i+1)), Outlets: at(i + 1)})
+	}
+	return c
+}
+
 // RackAC8Bank is a rack with one AC8Bank in full use: miners asic-1 to asic-8 of 1400 W, as old ones are.
 func RackAC8Bank(seed uint64) Config {
 	c := Config{
