@@ -180,3 +180,36 @@ func TestAShutdownAndAStart(t *testing.T) {
 		})
 	}
 }
+
+// TestALimitAndARelease: the miner keeps to it by its own means, its outlet shows it, and a release gives back what it did.
+func TestALimitAndARelease(t *testing.T) {
+	for api, args := range map[string]string{"antminer": `"mode":"3"`, "luxos": `"limit_w":2500`, "whatsminer-v2": `"limit_w":2500`, "whatsminer-v3": `"mode":"low"`} {
+		t.Run(api, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r, h := herdRig(t, unit{"asic-1", api})
+				defer h.close()
+				m := h.machines["asic-1"]
+				was := m.Target()
+				r.start()
+				time.Sleep(10 * time.Second)
+				r.send("l1", "limit", "node/asic-1", `,"args":{`+args+`}`)
+				s := r.expect("l1", rack.StateSucceeded, "")
+				if step := s.Targets[0].Steps[0]; step.Settled == nil || *step.Proof.AfterW > 2625 {
+					t.Errorf("%+v, %+v", step, step.Proof)
+				}
+				time.Sleep(time.Minute)
+				if now := m.Look(); now.Phase != miners.Hashing || now.W > 2625 {
+					t.Errorf("%+v", now)
+				}
+				r.send("r1", "release", "node/asic-1")
+				r.expect("r1", rack.StateSucceeded, "")
+				time.Sleep(time.Minute)
+				if now := m.Look(); now.Phase != miners.Hashing || now.Target != was {
+					t.Errorf("%+v", now)
+				}
+				r.close()
+			})
+		})
+	}
+}

@@ -234,7 +234,7 @@ func TestOneCallOfEachMinersVerb(t *testing.T) {
 			return true
 		})
 	})
-	for _, verb := range []string{"Sleep", "Wake"} {
+	for _, verb := range []string{"Sleep", "Wake", "Limit", "Release"} {
 		if want := []string{"agent/inventory/minerlane.go"}; !slices.Equal(calls[verb], want) {
 			t.Errorf("%s is called in %v, want %v", verb, calls[verb], want)
 		}

@@ -2,31 +2,34 @@ package agent
 
 import (
 	"strings"
-	"time"
 
 	"rackagent/agent/rack"
 )
 
 // MinerStatus is what a miner says of itself as known now, beside the watts of its outlets; what is not known is null.
 type MinerStatus struct {
-	Node    string   `json:"node"`
-	API     string   `json:"api"`
-	Hashing *bool    `json:"hashing"`
-	Asleep  *bool    `json:"asleep"`
-	OutletW *float64 `json:"outlet_w"` // of all its outlets
-	ToldW   *float64 `json:"told_w"`
-	THs     *float64 `json:"hash_ths"`
-	PlanTHs *float64 `json:"hash_plan_ths"`
-	JTH     *float64 `json:"j_th"` // of outlet and rate of now, while it hashes
-	AgeS    *int     `json:"age_s"`
-	Why     string   `json:"why,omitempty"` // nothing is known
+	Node string `json:"node"`
+	API  string `json:"api"`
+	// State is what it is observed to do, from relay, watts and word.
+	State   rack.PowerState `json:"state"`
+	Hashing *bool           `json:"hashing"`
+	Asleep  *bool           `json:"asleep"`
+	OutletW *float64        `json:"outlet_w"` // of all its outlets
+	ToldW   *float64        `json:"told_w"`
+	THs     *float64        `json:"hash_ths"`
+	PlanTHs *float64        `json:"hash_plan_ths"`
+	JTH     *float64        `json:"j_th"` // of outlet and rate of now, while it hashes
+	AgeS    *int            `json:"age_s"`
+	Why     string          `json:"why,omitempty"` // nothing is known
 }
 
 // minerStatus lists the miners with an interface, in the configuration's order.
 func (a *Agent) minerStatus() []MinerStatus {
 	var out []MinerStatus
+	world := a.loop.Snapshot()
 	for _, m := range a.conf.Miners {
-		s := MinerStatus{Node: m.Node, API: m.API, OutletW: a.nodeWatts(m.Node)}
+		node, _ := a.inv.Layout.Node(m.Node)
+		s := MinerStatus{Node: m.Node, API: m.API, State: world.PowerState(node), OutletW: a.nodeWatts(m.Node)}
 		s.ToldW, s.THs, s.PlanTHs = a.told(m.Node, rack.ToldW), a.told(m.Node, rack.HashTHs), a.told(m.Node, rack.HashPlanTHs)
 		s.Hashing, s.Asleep = flag(a.told(m.Node, rack.Hashing)), flag(a.told(m.Node, rack.AsleepFlag))
 		if s.Hashing != nil && *s.Hashing && s.OutletW != nil && s.THs != nil && *s.THs > 0 {
@@ -34,10 +37,7 @@ func (a *Agent) minerStatus() []MinerStatus {
 			s.JTH = &v
 		}
 		r, _ := a.poller.Latest(rack.Point{Device: m.Node, Quantity: rack.Hashing, Index: 1})
-		if !r.At.IsZero() {
-			age := int(time.Since(r.At).Seconds())
-			s.AgeS = &age
-		}
+		s.AgeS = secondsSince(r.At)
 		if r.Quality != rack.QualityOK {
 			s.Why = string(r.Quality) + ", " + r.Reason
 		}

@@ -58,6 +58,7 @@ func (n *numbers) write(w io.Writer) {
 	n.broker(gauge)
 	n.backlog(gauge)
 	n.audit(gauge)
+	n.nodes(gauge)
 	now.WritePrometheus(w)
 }
 
@@ -69,6 +70,14 @@ func (n *numbers) readings(g gauge) {
 		if r.Quality == rack.QualityOK {
 			g(r.Value, `rackagent_reading{device=%q,quantity=%q,index="%d"}`, r.Point.Device, r.Point.Quantity, r.Point.Index)
 		}
+	}
+}
+
+// nodes shows what every node is observed to do.
+func (n *numbers) nodes(g gauge) {
+	s := n.a.loop.Snapshot()
+	for _, node := range n.a.inv.Layout.Nodes {
+		g(1, `rackagent_node_state{node=%q,state=%q}`, node.Name, s.PowerState(node))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"rackagent/agent/power"
 	"rackagent/agent/rack"
@@ -12,15 +13,15 @@ import (
 )
 
 // Ask reads what the miner says of itself.
-func (u *minerUnit) Ask(ctx context.Context, before string, whole bool) (w power.Word, err error) {
+func (u *minerUnit) Ask(ctx context.Context, q power.Question) (w power.Word, err error) {
 	err = u.turns.Act(ctx, func(ctx context.Context) error {
 		s, err := u.status(ctx)
 		if err != nil {
 			return err
 		}
 		w = wordOf(s)
-		if whole {
-			return u.setting(ctx, before, &w)
+		if q.Whole {
+			return u.setting(ctx, q, &s, &w)
 		}
 		return nil
 	})
@@ -40,7 +41,7 @@ func wordOf(s miner.Status) power.Word {
 }
 
 // setting reads what the miner is told to do, and compares it.
-func (u *minerUnit) setting(ctx context.Context, before string, w *power.Word) error {
+func (u *minerUnit) setting(ctx context.Context, q power.Question, st *miner.Status, w *power.Word) error {
 	s, err := u.miner.Setting(ctx)
 	if err != nil {
 		return err
@@ -53,8 +54,11 @@ func (u *minerUnit) setting(ctx context.Context, before string, w *power.Word) e
 		return u.opts.Fault("read", "setting", drivers.Corrupt, fmt.Errorf("%d bytes, at most %d", len(text), miner.MaxSetting))
 	}
 	w.Setting = string(text)
-	if before != "" {
-		was, err := u.remembered(before)
+	switch {
+	case q.Limit != nil:
+		w.Same = keeps(&s, st, *q.Limit)
+	case q.Before != "":
+		was, err := u.remembered(q.Before)
 		if err != nil {
 			return err
 		}
@@ -62,6 +66,22 @@ func (u *minerUnit) setting(ctx context.Context, before string, w *power.Word) e
 		w.Same = &same
 	}
 	return nil
+}
+
+// keeps tells whether a miner says that it keeps to a limit; nil: it says nothing of watts.
+func keeps(s *miner.Setting, st *miner.Status, l power.Limit) *bool {
+	var same bool
+	switch {
+	case l.Mode != "":
+		same = strings.EqualFold(s.Mode, l.Mode) || strings.EqualFold(st.Mode, l.Mode) || s.Profile == l.Mode
+	case st.LimitW != nil:
+		same = *st.LimitW <= l.W
+	case s.TargetW != nil:
+		same = *s.TargetW <= l.W
+	default:
+		return nil
+	}
+	return &same
 }
 
 func (u *minerUnit) remembered(before string) (miner.Setting, error) {
@@ -95,6 +115,14 @@ func (u *minerUnit) say(ctx context.Context, t power.Tell) (miner.Answer, error)
 			return miner.Answer{}, err
 		}
 		return u.miner.Wake(ctx, before)
+	case rack.DoLimit:
+		return u.miner.Limit(ctx, miner.Limit{W: t.Limit.W, Mode: t.Limit.Mode}, miner.Urgency{})
+	case rack.DoRelease:
+		before, err := u.remembered(t.Before)
+		if err != nil {
+			return miner.Answer{}, err
+		}
+		return u.miner.Release(ctx, before)
 	default:
 		return miner.Answer{}, u.opts.Fault("write", string(t.Do), drivers.Unsupported, drivers.Unsupported)
 	}

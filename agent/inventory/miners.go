@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"net"
 	"strings"
 
@@ -137,7 +138,7 @@ func readings(node string, values []toldValue) []rack.Reading {
 		if v.v == nil {
 			r.Quality, r.Reason = rack.QualityBad, notTold
 		} else {
-			r.Value = *v.v
+			r.Value, r.Raw = *v.v, v.raw
 		}
 		out = append(out, r)
 	}
@@ -150,6 +151,7 @@ type toldValue struct {
 	i   int
 	v   *float64
 	rng poll.Range
+	raw uint32 // changes with what it is told to do, on AsleepFlag
 }
 
 // told are the numbers of a status, always the same ones in the same order. Ranges keep out what no miner is, arbitrary, ten
@@ -157,15 +159,15 @@ type toldValue struct {
 func told(s *miner.Status) []toldValue {
 	rate, watts, heat, flag := poll.Range{Max: 10_000}, poll.Range{Max: 200_000}, poll.Range{Min: -60, Max: 250}, poll.Range{Max: 1}
 	out := []toldValue{
-		{rack.HashTHs, 1, nil, rate},
-		{rack.HashMeanTHs, 1, nil, rate},
-		{rack.HashPlanTHs, 1, s.Nominal, rate},
-		{rack.ToldW, 1, nil, watts},
-		{rack.LimitW, 1, s.LimitW, watts},
-		{rack.Hashing, 1, nil, flag},
-		{rack.AsleepFlag, 1, nil, flag},
-		{rack.TempC, 1, nil, heat},
-		{rack.TempC, 2, nil, heat},
+		{rack.HashTHs, 1, nil, rate, 0},
+		{rack.HashMeanTHs, 1, nil, rate, 0},
+		{rack.HashPlanTHs, 1, s.Nominal, rate, 0},
+		{rack.ToldW, 1, nil, watts, 0},
+		{rack.LimitW, 1, s.LimitW, watts, 0},
+		{rack.Hashing, 1, nil, flag, 0},
+		{rack.AsleepFlag, 1, nil, flag, 0},
+		{rack.TempC, 1, nil, heat, 0},
+		{rack.TempC, 2, nil, heat, 0},
 	}
 	if s.Hashrate != nil {
 		out[0].v = &s.Hashrate.THs
@@ -178,11 +180,21 @@ func told(s *miner.Status) []toldValue {
 	}
 	if s.State != miner.Unknown && s.State != "" {
 		out[5].v, out[6].v = is(s.State == miner.Mining), is(s.State == miner.Asleep)
+		out[6].raw = printOf(s)
 	}
 	for _, b := range s.Boards {
 		out[7].v, out[8].v = hotter(out[7].v, b.ChipMaxC), hotter(out[8].v, b.BoardC)
 	}
 	return out
+}
+
+// printOf is another number for every mode and limit that a miner says that it is told to keep to.
+func printOf(s *miner.Status) uint32 {
+	text := s.Mode
+	if s.LimitW != nil {
+		text += fmt.Sprintf("\x00%.0f", *s.LimitW)
+	}
+	return crc32.ChecksumIEEE([]byte(text))
 }
 
 func is(b bool) *float64 {

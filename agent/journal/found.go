@@ -102,7 +102,7 @@ func orderOf(subject string) *rack.Order {
 	kind, rest, _ := strings.Cut(subject, "/")
 	target, err := rack.ParseTarget(rest)
 	k := rack.OrderKind(kind)
-	if err != nil || !orderKind(k) || k == rack.OrderLimit || k == rack.OrderSlept {
+	if err != nil || !orderKind(k) || k == rack.OrderLimit || k == rack.OrderSlept || k == rack.OrderLimited {
 		return nil
 	}
 	return &rack.Order{Kind: rack.OrderKind(kind), Target: target}

@@ -154,7 +154,7 @@ func aboutTheRack(r *rack.Record, bad complaint) error {
 }
 
 func orderKind(k rack.OrderKind) bool {
-	return k == rack.OrderLimit || k == rack.OrderCurtail || k == rack.OrderDrain || k == rack.OrderLock || k == rack.OrderSlept
+	return k == rack.OrderLimit || k == rack.OrderCurtail || k == rack.OrderDrain || k == rack.OrderLock || k == rack.OrderSlept || k == rack.OrderLimited
 }
 
 func wiringKind(w rack.Wiring) bool {

@@ -182,7 +182,7 @@ func (m *Machine) accept(now time.Time, in Accepted) {
 	for _, tp := range in.Plan.Targets {
 		j.targets = append(j.targets, m.newTarget(j, tp))
 	}
-	if in.Command.Op.OnlyLowers() {
+	if in.Command.Op.OnlyLowers() || in.Command.Op == rack.OpLimit {
 		m.supersede(j)
 	}
 	m.jobs = append(m.jobs, j)
@@ -221,7 +221,7 @@ func (m *Machine) keysOf(tp rack.TargetPlan) []string {
 func (m *Machine) supersede(by *job) {
 	lowered := make(map[string]bool)
 	for _, t := range by.targets {
-		if n, ok := m.world.Layout.Node(t.plan.Node); !ok || n.Class.Firm() {
+		if n, ok := m.world.Layout.Node(t.plan.Node); !ok || n.Class.Firm() || !t.lowers() {
 			continue
 		}
 		for _, k := range t.keys {
@@ -243,6 +243,15 @@ func (m *Machine) supersede(by *job) {
 			m.stopTarget(t, v)
 		}
 	}
+}
+
+// lowers tells whether a target of a command that can lower power does: a limit does below what is drawn.
+func (t *target) lowers() bool {
+	if t.job.cmd.Op != rack.OpLimit {
+		return true
+	}
+	w := t.job.cmd.Args.LimitW
+	return w > 0 && len(t.plan.Steps) > 0 && t.plan.Steps[0].BeforeW != nil && w < *t.plan.Steps[0].BeforeW
 }
 
 // stopTarget ends a target now, or as soon as its write in flight has answered.
@@ -308,6 +317,7 @@ func (m *Machine) advance(now time.Time) {
 		m.publish(now, j)
 	}
 	m.jobs = slices.DeleteFunc(m.jobs, func(j *job) bool { return j.ended })
+	m.noteDoing()
 	m.offerAgain(now)
 }
 

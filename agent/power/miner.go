@@ -9,9 +9,8 @@ import (
 
 // Miner is what a lane asks of the interface of one miner. Its calls are made one at a time, and bound by their context.
 type Miner interface {
-	// Ask reads what the miner says of itself. With whole it reads what it is told to do as well, and compares that with
-	// before, if that is given.
-	Ask(ctx context.Context, before string, whole bool) (Word, error)
+	// Ask reads what the miner says of itself, and what it is told to do if that is wanted.
+	Ask(ctx context.Context, q Question) (Word, error)
 	// Tell says a verb, once. Fault drivers.Unsure: it may have been taken.
 	Tell(ctx context.Context, a Tell) (Answer, error)
 }
@@ -22,7 +21,8 @@ type Word struct {
 	Asleep  *bool // told to sleep
 	Hashing *bool
 	Booted  time.Time // when its controller began; zero: it does not say
-	// Setting is what it is told to do, to be kept and given back; empty: not asked. Same tells that it is what before says.
+	// Setting is what it is told to do, to be kept and given back; empty: not asked. Same tells that it is what the question
+	// names; nil: it names nothing, or the miner does not tell.
 	Setting string
 	Same    *bool
 }
@@ -40,12 +40,24 @@ func isFalse(b *bool) bool { return b != nil && !*b }
 // miner is slow. Arbitrary beyond that.
 const askLimit = 15 * time.Second
 
+// Limit is what a miner is to keep to: one of the two.
+type Limit struct {
+	W    float64
+	Mode string // in the miner's own spelling
+}
+
+// Question is what is wanted of a miner beyond its state.
+type Question struct {
+	Whole  bool   // what it is told to do
+	Before string // and whether that is this
+	Limit  *Limit // or whether it keeps to this
+}
+
 // Inquire asks a lane what a miner says. The answer is a Said with the same token.
 type Inquire struct {
-	Token  uint64
-	Node   string
-	Before string // is compared with what it is told to do
-	Whole  bool   // what it is told to do is wanted
+	Token    uint64
+	Node     string
+	Question Question
 }
 
 // Tell asks a lane to tell a miner something. The answer is a Said with the same token.
@@ -53,7 +65,8 @@ type Tell struct {
 	Token  uint64
 	Node   string
 	Do     rack.Verb
-	Before string        // what it is to do again, for a wake
+	Before string        // what it is to do again, for a wake or a release
+	Limit  *Limit        // for a limit
 	Within time.Duration // the dialect's limit of a whole write
 	By     *rack.Command // that asks for it. Not to be changed
 }

@@ -11,7 +11,7 @@ func (a Inquire) id() uint64 { return a.Token }
 func (a Tell) id() uint64    { return a.Token }
 
 func (a Inquire) lowers() bool { return false }
-func (a Tell) lowers() bool    { return a.Do == rack.DoSleep }
+func (a Tell) lowers() bool    { return a.Do == rack.DoSleep || a.Do == rack.DoLimit }
 
 func (a Inquire) limit() time.Duration { return askLimit }
 func (a Tell) limit() time.Duration    { return a.Within }
@@ -30,7 +30,7 @@ func (l minerLane) carry(ctx context.Context, a work) Input {
 	out := Said{Token: a.id()}
 	switch a := a.(type) {
 	case Inquire:
-		out.Word, out.Err = l.miner.Ask(ctx, a.Before, a.Whole)
+		out.Word, out.Err = l.miner.Ask(ctx, a.Question)
 	case Tell:
 		if r := guardTell(l.snapshot(), a.Node); r != nil {
 			out.Err = &GuardError{Refusal: r}

@@ -29,7 +29,7 @@ func tellable(l *ledger, c rack.Command, n rack.Node, do rack.Verb) *rack.Refusa
 	if open == len(n.Outlets) {
 		return refuse(rack.CodePrecondition, "%s has no power: its outlets are open", n.Name)
 	}
-	if do != rack.DoWake {
+	if do != rack.DoWake && do != rack.DoRelease {
 		return nil
 	}
 	for _, o := range n.Outlets {
@@ -75,14 +75,14 @@ func mostOfNode(s *Snapshot, n rack.Node, steps []rack.Step) float64 {
 }
 
 func tellSteps(l *ledger, c rack.Command, n rack.Node) ([]rack.Step, *rack.Refusal) {
-	do := rack.DoSleep
-	if c.Op == rack.OpWake {
-		do = rack.DoWake
-	}
+	do := rack.Verb(c.Op)
 	if r := tellable(l, c, n, do); r != nil {
 		return nil, r
 	}
-	return []rack.Step{tellStep(l.s, n, do)}, nil
+	if _, ok := l.s.kept(n, rack.OrderLimited); !ok && do == rack.DoRelease {
+		return nil, refuse(rack.CodePrecondition, "nothing is kept of what %s did before a limit: there is none of this agent", n.Name)
+	}
+	return []rack.Step{tellStep(l.s, n, do, c.Args)}, nil
 }
 
 // shutdownSteps put a miner to sleep, let its fans run on, and cut its outlets; or only the one or the other.
@@ -98,7 +98,7 @@ func shutdownSteps(now time.Time, l *ledger, c rack.Command, n rack.Node) ([]rac
 			}
 			return nil, r
 		}
-		steps = append(steps, tellStep(l.s, n, rack.DoSleep))
+		steps = append(steps, tellStep(l.s, n, rack.DoSleep, c.Args))
 	}
 	if c.Args.Outlet == rack.OutletKeep {
 		if len(steps) == 0 {
@@ -142,7 +142,7 @@ func startSteps(now time.Time, l *ledger, c rack.Command, n rack.Node) ([]rack.S
 		}
 		fallthrough
 	case n.API != nil:
-		wake := tellStep(l.s, n, rack.DoWake)
+		wake := tellStep(l.s, n, rack.DoWake, c.Args)
 		wake.LimitMS += bootLimit.Milliseconds()
 		steps = append(steps, wake)
 	case len(steps) == 0:
@@ -192,7 +192,7 @@ func cutsLeft(steps []rack.Step) time.Duration {
 	return d
 }
 
-func tellStep(s *Snapshot, n rack.Node, do rack.Verb) rack.Step {
+func tellStep(s *Snapshot, n rack.Node, do rack.Verb, args rack.Args) rack.Step {
 	st := rack.Step{Do: do, Node: n.Name}
 	within := n.API.WakeBy
 	if sum, _, ok := s.sum(n); ok {
@@ -200,8 +200,15 @@ func tellStep(s *Snapshot, n rack.Node, do rack.Verb) rack.Step {
 	}
 	switch {
 	case do == rack.DoWake:
-		kept, _ := s.interrupted(n)
+		kept, _ := s.kept(n, rack.OrderSlept)
 		st.Proof = fmt.Sprintf("it says that it is awake, and two samples after that above %.0f W", awakeAbove(n, kept.Value))
+	case do == rack.DoLimit && args.Mode != "":
+		st.Proof = fmt.Sprintf("it says that it is in mode %s, and its watts differ by 5 %%", args.Mode)
+	case do == rack.DoLimit:
+		st.Proof = fmt.Sprintf("it says so, and for %s no sample above %.0f W", limitHold, limitShare*args.LimitW)
+	case do == rack.DoRelease:
+		kept, _ := s.kept(n, rack.OrderLimited)
+		st.Proof = fmt.Sprintf("it says that it does again what it did before the limit, and two samples above %.0f W", backShare*kept.Value)
 	case st.BeforeW != nil:
 		within = n.API.SleepBy
 		st.Proof = fmt.Sprintf("it says that it sleeps, and two samples after that below %.0f W", asleepBelow(*st.BeforeW, n.API.FanW))

@@ -483,10 +483,11 @@ func setLoads(now time.Time, s *Snapshot, order []*rack.Step, number bool) {
 // setTold tells the same of a step that is said to a miner.
 func setTold(l *ledger, st *rack.Step) {
 	node, _ := l.s.Layout.Node(st.Node)
-	if st.Do == rack.DoWake {
-		l.set(node, max(l.get(node), l.s.awakeW(node)))
-	} else {
+	switch st.Do {
+	case rack.DoSleep:
 		l.set(node, min(l.get(node), sleepingW))
+	case rack.DoWake, rack.DoRelease:
+		l.set(node, max(l.get(node), l.s.awakeW(node)))
 	}
 	st.Feeds = rounded(l.loads(node))
 }

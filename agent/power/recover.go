@@ -111,10 +111,14 @@ func (m *Machine) provenTold(st rack.Step, since time.Time) bool {
 	if !ok || node.API == nil {
 		return false
 	}
-	if st.Do == rack.DoSleep {
+	switch st.Do {
+	case rack.DoSleep:
 		return st.BeforeW != nil && *st.BeforeW > asleepBelow(*st.BeforeW, node.API.FanW) && sum <= asleepBelow(*st.BeforeW, node.API.FanW)
+	case rack.DoWake:
+	default: // the watts of now do not show what they came from
+		return false
 	}
-	kept, _ := m.world.interrupted(node)
+	kept, _ := m.world.kept(node, rack.OrderSlept)
 	moved := slices.ContainsFunc(node.Outlets, func(o rack.OutletID) bool { return m.world.Outlets[o].MovedAt.After(since) })
 	return moved && sum > awakeAbove(node, kept.Value)
 }

@@ -169,7 +169,7 @@ func TestStart(t *testing.T) {
 			if c.state == rack.StateSucceeded && u.setting != `{"mode":"high"}` {
 				t.Errorf("it is set to %s", u.setting)
 			}
-			_, kept := r.m.Snapshot(r.now).interrupted(r.layout.Nodes[2])
+			_, kept := r.m.Snapshot(r.now).kept(r.layout.Nodes[2], rack.OrderSlept)
 			if kept == (c.state == rack.StateSucceeded) {
 				t.Errorf("what was interrupted is kept: %v", kept)
 			}

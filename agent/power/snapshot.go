@@ -63,6 +63,15 @@ type NodeView struct {
 
 	// Of miners, by their own word: 1 told to sleep, 1 hashing.
 	Asleep, Hashing rack.Reading
+	// Doing is what a command that is under way makes of it; empty: none is.
+	Doing rack.PowerState
+	// Print is what the newest reading of a miner that was awake says that it is told to do, as a number; 0: none was.
+	Print uint32
+	// Odd is since when it says that it sleeps, or hashes nothing, and draws all the same; OddTold that an event has said so.
+	Odd     time.Time
+	OddTold bool
+	// Foreign is when an event last said that somebody else has changed it.
+	Foreign time.Time
 	// Told is when a miner was last told anything; Waking that it was told to wake and has not been seen asleep since.
 	Told   time.Time
 	Waking bool
@@ -179,7 +188,7 @@ func (s *Snapshot) sleeping(n rack.Node) bool {
 		return false
 	}
 	w, _, ok := s.sum(n)
-	kept, _ := s.interrupted(n)
+	kept, _ := s.kept(n, rack.OrderSlept)
 	fan := 0.0
 	if s.At.Sub(v.Told) < n.API.FanFor {
 		fan = n.API.FanW
@@ -187,10 +196,10 @@ func (s *Snapshot) sleeping(n rack.Node) bool {
 	return ok && w <= asleepBelow(kept.Value, fan)
 }
 
-// interrupted is what a sleep of ours has interrupted on a node.
-func (s *Snapshot) interrupted(n rack.Node) (rack.Order, bool) {
+// kept is an order on a node, or what a verb of ours has interrupted there.
+func (s *Snapshot) kept(n rack.Node, kind rack.OrderKind) (rack.Order, bool) {
 	for _, o := range s.Orders {
-		if o.Kind == rack.OrderSlept && o.Target == rack.NodeTarget(n.Name) {
+		if o.Kind == kind && o.Target == rack.NodeTarget(n.Name) {
 			return o, true
 		}
 	}

@@ -15,6 +15,14 @@ const (
 	// wokenShare: a miner that draws this share of what it drew before its sleep is awake. Arbitrary: a sleeping one draws a
 	// tenth at most, one that tunes itself may stay below its full power for a quarter of an hour.
 	wokenShare = 0.5
+	// limitShare is what a miner may draw above a limit that it keeps to: what is counted for it on the feed. backShare is what
+	// it draws at least of what it drew before a limit, once that is released. Both are what a meter and a load may differ by.
+	limitShare = 1.05
+	backShare  = 0.9
+	// modeShare is by how much the watts have to differ to show that another mode is in force, arbitrary.
+	modeShare = 0.05
+	// limitHold is how long a limit must be kept to prove it: a miner that restarts to obey draws less for a moment, arbitrary.
+	limitHold = 10 * time.Second
 	// askGap is the pause between two questions whether a miner is as it was told, or a tenth of the time since, where that
 	// is longer. Arbitrary: a question takes a miner some hundredths of a second.
 	askGap = 2 * time.Second
@@ -29,6 +37,7 @@ const (
 	reasonIdle      = "not_hashing_drawing" // it does not hash, says not that it sleeps, and draws as before
 	reasonRunning   = "quiet_running"       // it draws what a sleeping one does, and says that it works
 	reasonDark      = "awake_no_load"       // it says that it is awake, and draws next to nothing
+	reasonAbove     = "limit_exceeded"      // it says that it keeps to a limit, and draws more
 	reasonOther     = "other_setting"       // it is told to do something else than what was given back
 	reasonRebooted  = "rebooted"            // its controller began anew in the middle
 	reasonByItself  = "woke_by_itself"      // it was put to sleep and is awake without a command of ours
@@ -39,8 +48,9 @@ const (
 // its node together.
 type telling struct {
 	node   rack.Node
-	before string  // what it is to do again; of a sleep, what is kept before it is told
-	drawn  float64 // W before its sleep, of a wake; 0: not known
+	limit  *Limit  // of a limit
+	before string  // what it is to do again; of a sleep or a limit, what is kept before it is told
+	drawn  float64 // W before what is given back was interrupted; 0: not known
 
 	word    Word      // newest
 	told    bool      // any word came since the write
@@ -49,11 +59,12 @@ type telling struct {
 	sent    time.Time // when the verb was handed to the lane
 
 	baseW    *float64 // of all its outlets when the verb was handed over; nil: not all of them are measured
-	enough   float64  // W below which it sleeps, or above which it is awake
+	aim      aim
 	newest   time.Time
 	samples  int
-	firstRaw []uint32 // of each outlet in the first sample after the write
-	proven   int      // samples in a row that show what is wanted
+	firstRaw []uint32  // of each outlet in the first sample after the write
+	proven   int       // samples in a row that show what is wanted
+	since    time.Time // of the first of them
 	settled  time.Time
 
 	answerBy    time.Time // of a start: until then it may boot; zero: it has to answer at once
@@ -89,14 +100,7 @@ func (w *switching) startTelling(now time.Time, s *Snapshot, loads *carried, tok
 		h.baseW = &sum
 	}
 	w.result.Proof = &rack.Proof{Meter: meterOf(h.node), BeforeW: h.baseW}
-	switch w.step.Do {
-	case rack.DoSleep:
-		if h.baseW != nil {
-			h.enough = asleepBelow(*h.baseW, h.node.API.FanW)
-		}
-	default:
-		h.enough = awakeAbove(h.node, h.drawn)
-	}
+	h.aim = w.aimed()
 }
 
 // awakeAbove is what a miner draws at least that is awake, and drew so much before its sleep; 0: that is not known.
@@ -140,10 +144,7 @@ func (w *switching) await(s *Snapshot, from time.Time) {
 	}
 	w.state, w.readBack = stageSettling, from
 	h.askNext = from
-	w.giveUp = from.Add(h.node.API.SleepBy)
-	if w.step.Do == rack.DoWake {
-		w.giveUp = from.Add(h.node.API.WakeBy)
-	}
+	w.giveUp = from.Add(h.aim.within(h.node.API))
 }
 
 // heard takes the answer to a question after the write.
@@ -155,18 +156,9 @@ func (w *switching) heard(now time.Time, r Said) {
 		return
 	}
 	h.word, h.told = r.Word, true
-	if w.result.Confirmed == nil && w.obeys() {
+	if w.result.Confirmed == nil && h.aim.obeys(r.Word) {
 		w.result.Confirmed = ms(r.Word.At)
 	}
-}
-
-// obeys tells whether the miner says that it does as it was told.
-func (w *switching) obeys() bool {
-	word := w.miner.word
-	if w.step.Do == rack.DoSleep {
-		return isTrue(word.Asleep)
-	}
-	return isFalse(word.Asleep) && !isFalse(word.Same)
 }
 
 // settleTelling looks at the newest samples and words. It gives a verdict, or what is wanted now.
@@ -197,8 +189,9 @@ func (w *switching) settledTelling() *verdict {
 		return w.end(verdict{state: rack.StateSucceeded})
 	case h.baseW == nil:
 		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeUnmetered, text: "the miner says so; not every outlet of its node was measured before"})
-	case w.step.Do == rack.DoSleep && *h.baseW < h.enough:
-		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: "the miner says so; it drew too little before for its meter to prove it"})
+	}
+	if why := h.aim.hollow(*h.baseW); why != "" {
+		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: "the miner says so; " + why})
 	}
 	return nil
 }
@@ -220,16 +213,14 @@ func (w *switching) look(s *Snapshot) {
 		}
 		w.moved = w.moved || raw != h.firstRaw[i]
 	}
-	shows := sum > h.enough && (w.moved || *h.baseW <= h.enough)
-	if w.step.Do == rack.DoSleep {
-		shows = sum <= h.enough && *h.baseW > h.enough
-	}
-	if !shows {
-		h.proven = 0
-		h.settled = time.Time{}
+	if !h.aim.shows(sum, *h.baseW, w.moved) {
+		h.proven, h.settled = 0, time.Time{}
 		return
 	}
-	if h.proven++; h.proven == 2 {
+	if h.proven == 0 {
+		h.since = oldest
+	}
+	if h.proven++; h.settled.IsZero() && h.proven >= 2 && oldest.Sub(h.since) >= h.aim.hold() {
 		h.settled = oldest
 	}
 }
@@ -239,11 +230,7 @@ func (h *telling) rebooted() bool { return h.told && h.word.Booted.After(h.sent)
 
 // unprovenTelling is the verdict when time is up.
 func (w *switching) unprovenTelling(s *Snapshot) verdict {
-	v := w.unprovenSleep
-	if w.step.Do == rack.DoWake {
-		v = w.unprovenWake
-	}
-	out := v(s)
+	out := w.untold(s)
 	if w.miner.rebooted() && out.state != rack.StateSucceeded {
 		out.lie = reasonRebooted
 		out.text += "; its controller began anew meanwhile"
@@ -251,20 +238,24 @@ func (w *switching) unprovenTelling(s *Snapshot) verdict {
 	return out
 }
 
-func (w *switching) unprovenSleep(s *Snapshot) verdict {
-	h := w.miner
+// untold holds what its word and its watts show against each other.
+func (w *switching) untold(s *Snapshot) verdict {
+	h, words := w.miner, w.miner.aim.words()
 	unknown := verdict{state: rack.StateUnknown, code: rack.CodeVerifyFailed}
 	failed := verdict{state: rack.StateFailed, code: rack.CodeVerifyFailed}
 	confirmed := w.result.Confirmed != nil
 	switch {
+	case h.told && words.other != "" && isFalse(h.word.Asleep) && isFalse(h.word.Same):
+		failed.lie, failed.text = reasonOther, words.other
+		return failed
 	case !h.settled.IsZero() && !h.told:
 		w.result.Settled = ms(h.settled)
-		return verdict{state: rack.StateSucceeded, text: "its watts have fallen; its interface has not answered since"}
+		return verdict{state: rack.StateSucceeded, text: words.shown + "; its interface has not answered since"}
 	case !h.settled.IsZero():
-		unknown.lie, unknown.text = reasonRunning, "its watts have fallen, and it says that it works: it may start again at any moment"
+		unknown.lie, unknown.text = words.denies, words.shown+", and it says otherwise"
 		return unknown
 	case h.baseW == nil:
-		unknown.text = "it does not say that it sleeps, and not every outlet of its node is measured"
+		unknown.text = "it does not say that it does as told, and not every outlet of its node is measured"
 		return unknown
 	case h.samples == 0:
 		unknown.text = "its meters gave no fresh sample" + saying(confirmed)
@@ -273,15 +264,15 @@ func (w *switching) unprovenSleep(s *Snapshot) verdict {
 		unknown.text = "its meters are frozen" + saying(confirmed)
 		return unknown
 	}
-	if other, ok := w.lostInstead(s); ok {
+	if other, ok := w.lostInstead(s); ok && w.step.Do == rack.DoSleep {
 		out := w.otherFell(other)
 		out.text = fmt.Sprintf("outlet %s lost its load when this miner was told to sleep: the wiring is not as configured", other)
 		return out
 	}
 	switch {
 	case confirmed:
-		failed.lie, failed.text = reasonDrawing, "it says that it sleeps, and still draws"
-	case isFalse(h.word.Hashing) && h.told:
+		failed.lie, failed.text = words.lies, words.unshown
+	case w.step.Do == rack.DoSleep && isFalse(h.word.Hashing) && h.told:
 		failed.lie, failed.text = reasonIdle, "it does not hash and does not say that it sleeps, and still draws"
 	case w.result.Taken != nil:
 		failed.lie, failed.text = reasonUnchanged, "it took the verb, and nothing changed"
@@ -296,37 +287,6 @@ func saying(confirmed bool) string {
 		return "; it says that it does as told"
 	}
 	return ""
-}
-
-func (w *switching) unprovenWake(_ *Snapshot) verdict {
-	h := w.miner
-	unknown := verdict{state: rack.StateUnknown, code: rack.CodeVerifyFailed}
-	failed := verdict{state: rack.StateFailed, code: rack.CodeVerifyFailed}
-	confirmed := w.result.Confirmed != nil
-	switch {
-	case isFalse(h.word.Asleep) && isFalse(h.word.Same):
-		failed.lie, failed.text = reasonOther, "it is awake and told to do something else than before its sleep"
-		return failed
-	case !h.settled.IsZero() && !h.told:
-		w.result.Settled = ms(h.settled)
-		return verdict{state: rack.StateSucceeded, text: "its watts are back; its interface has not answered since"}
-	case !h.settled.IsZero():
-		unknown.text = "its watts are back, and it says that it sleeps"
-		return unknown
-	case h.baseW == nil:
-		unknown.text = "it does not say that it is awake, and not every outlet of its node is measured"
-		return unknown
-	case h.samples == 0:
-		unknown.text = "its meters gave no fresh sample" + saying(confirmed)
-		return unknown
-	case confirmed:
-		failed.lie, failed.text = reasonDark, "it says that it is awake, and does not draw what it did before its sleep"
-	case w.result.Taken != nil:
-		failed.lie, failed.text = reasonUnchanged, "it took the verb, and nothing changed"
-	default:
-		failed.text = "it did not say whether it took the verb, and nothing changed"
-	}
-	return failed
 }
 
 // lostInstead finds an outlet of no command of ours that lost about what this miner was to lose: its cable may lead there.

@@ -266,3 +266,93 @@ func TestASleepProvesTheWiring(t *testing.T) {
 		})
 	}
 }
+
+// A limit is settled while the watts keep to it, leaves an order, and a release gives back what the first limit interrupted.
+func TestLimitAndRelease(t *testing.T) {
+	r := minersRig(t)
+	u := r.units["asic-3"]
+	to := func(w float64) func(*rack.Command) { return func(c *rack.Command) { c.Args.LimitW = w } }
+	began := r.now
+	r.must("l1", rack.OpLimit, "node/asic-3", to(2400))
+	r.run(20 * time.Second)
+	o := r.expect("l1", rack.StateSucceeded, "")
+	if st := o.Targets[0].Steps[0]; st.Settled == nil || *st.Settled-*st.Taken < 10_000 || *st.Proof.AfterW != 2400 || o.At.Sub(began) > 15*time.Second {
+		t.Errorf("%+v, %+v", st, st.Proof)
+	}
+	r.must("l2", rack.OpLimit, "node/asic-3", to(1800))
+	r.run(20 * time.Second)
+	r.expect("l2", rack.StateSucceeded, "")
+	r.must("l3", rack.OpLimit, "node/asic-3", to(1800))
+	r.run(5 * time.Second)
+	r.expect("l3", rack.StatePartial, rack.CodeNoLoad)
+	if order, ok := r.m.Snapshot(r.now).kept(r.layout.Nodes[2], rack.OrderLimit); !ok || order.Value != 1800 || order.Command != "l2" {
+		t.Errorf("the order in force is %+v", order)
+	}
+	r.must("s1", rack.OpSleep, "node/asic-3")
+	r.run(5 * time.Second)
+	r.must("x1", rack.OpRelease, "node/asic-3")
+	r.run(5 * time.Second)
+	r.expect("x1", rack.StateFailed, rack.CodePrecondition)
+	r.must("w1", rack.OpWake, "node/asic-3")
+	r.run(20 * time.Second)
+	r.expect("w1", rack.StateSucceeded, "")
+	if u.keepsTo != 1800 || !strings.Contains(u.setting, "1800") {
+		t.Errorf("a wake has lifted the limit: %+v", u)
+	}
+	r.must("r1", rack.OpRelease, "node/asic-3")
+	r.run(20 * time.Second)
+	r.expect("r1", rack.StateSucceeded, "")
+	if u.setting != `{"mode":"high"}` || u.keepsTo != 0 {
+		t.Errorf("released into %+v", u)
+	}
+	for _, kind := range []rack.OrderKind{rack.OrderLimit, rack.OrderLimited, rack.OrderSlept} {
+		if o, ok := r.m.Snapshot(r.now).kept(r.layout.Nodes[2], kind); ok {
+			t.Errorf("still kept: %+v", o)
+		}
+	}
+	if got := r.command("r2", rack.OpRelease, "node/asic-3"); got == nil || got.Code != rack.CodePrecondition {
+		t.Errorf("%v", got)
+	}
+	if len(r.tells) != 5 || r.tells[0].kept != `{"mode":"high"}` || r.tells[1].kept != r.tells[0].kept {
+		t.Errorf("%+v", r.tells)
+	}
+}
+
+func TestLimitVerdicts(t *testing.T) {
+	fault := func(f drivers.Fault) error { return &drivers.Error{Op: "write", Device: "miner", Fault: f} }
+	for _, c := range []struct {
+		name  string
+		args  rack.Args
+		world func(r *rig, u *unit)
+		state rack.State
+		code  rack.Code
+		lie   string
+	}{
+		{"a mode", rack.Args{Mode: "low"}, func(*rig, *unit) {}, rack.StateSucceeded, "", ""},
+		{"a mode that changes no watts", rack.Args{Mode: "low"}, func(_ *rig, u *unit) { u.draws = 3200 }, rack.StateFailed, rack.CodeVerifyFailed, "taken_unchanged"},
+		{"it says that it keeps to it, and draws more", rack.Args{LimitW: 2400}, func(_ *rig, u *unit) { u.draws = 3200 }, rack.StateFailed, rack.CodeVerifyFailed, "limit_exceeded"},
+		{"it does nothing", rack.Args{LimitW: 2400}, func(_ *rig, u *unit) { u.obeys = -1 }, rack.StateFailed, rack.CodeVerifyFailed, "taken_unchanged"},
+		{"it drew less before", rack.Args{LimitW: 3300}, func(*rig, *unit) {}, rack.StatePartial, rack.CodeNoLoad, ""},
+		{"it restarts to obey, and comes back as before", rack.Args{LimitW: 2400}, func(r *rig, u *unit) {
+			r.after(100*time.Millisecond, func() { u.draws = 100 })
+			r.after(8*time.Second, func() { u.draws = 3200 })
+		}, rack.StateFailed, rack.CodeVerifyFailed, "limit_exceeded"},
+		{"out of its range", rack.Args{LimitW: 100}, func(_ *rig, u *unit) { u.told = fault(drivers.Unsupported) }, rack.StateFailed, rack.CodeUnsupported, ""},
+		{"it sleeps", rack.Args{LimitW: 2400}, func(_ *rig, u *unit) { u.asleep = true }, rack.StateFailed, rack.CodePrecondition, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := minersRig(t)
+			c.world(r, r.units["asic-3"])
+			r.must("l1", rack.OpLimit, "node/asic-3", func(cmd *rack.Command) { cmd.Args = c.args })
+			r.run(6 * time.Minute)
+			o := r.expect("l1", c.state, c.code)
+			if got := r.eventOf("l1"); got != c.lie {
+				t.Errorf("reason %q, want %q (%s)", got, c.lie, o.Text)
+			}
+			order, ok := r.m.Snapshot(r.now).kept(r.layout.Nodes[2], rack.OrderLimit)
+			if ok != (c.state == rack.StateSucceeded) {
+				t.Errorf("in force: %+v", order)
+			}
+		})
+	}
+}

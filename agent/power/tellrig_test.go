@@ -1,6 +1,7 @@
 package power
 
 import (
+	"fmt"
 	"time"
 
 	"rackagent/agent/rack"
@@ -13,15 +14,17 @@ type unit struct {
 	setting string
 	booted  time.Time
 
-	obeys  time.Duration // from the verb; below zero: never
-	told   error         // what it answers to a verb
-	silent error         // what it answers to a question
-	says   func(Word) Word
-	draws  float64       // whatever it does, where it is not zero
-	boot   time.Duration // from power to the first answer
-	keeps  bool          // it sleeps again after a loss of power
-	up     time.Time
-	busy   time.Time // it works off what it is told in order
+	obeys   time.Duration // from the verb; below zero: never
+	told    error         // what it answers to a verb
+	silent  error         // what it answers to a question
+	says    func(Word) Word
+	draws   float64       // whatever it does, where it is not zero
+	idle    bool          // it is awake and hashes nothing
+	keepsTo float64       // W
+	boot    time.Duration // from power to the first answer
+	keeps   bool          // it sleeps again after a loss of power
+	up      time.Time
+	busy    time.Time // it works off what it is told in order
 }
 
 // tell is one line of the trace of what was said to miners.
@@ -41,6 +44,8 @@ func (u *unit) watts(now time.Time, nominal float64) float64 {
 		return u.draws
 	case u.asleep:
 		return 20
+	case u.keepsTo > 0:
+		return min(nominal, u.keepsTo)
 	default:
 		return nominal
 	}
@@ -68,15 +73,23 @@ func minersRig(t judge) *rig {
 	return r
 }
 
+// limited is how a unit is set that keeps to a limit.
+func limited(l Limit) string { return fmt.Sprintf(`{"limit":%g,"mode":%q}`, l.W, l.Mode) }
+
 // word is what a unit says.
 func (r *rig) word(u *unit, a Inquire) Word {
 	asleep, hashing := u.asleep, !u.asleep
 	w := Word{At: r.now, Asleep: &asleep, Hashing: &hashing, Booted: u.booted}
-	if a.Whole {
+	q := a.Question
+	if q.Whole {
 		w.Setting = u.setting
 	}
-	if a.Before != "" {
-		same := a.Before == u.setting
+	switch {
+	case q.Limit != nil:
+		same := u.setting == limited(*q.Limit)
+		w.Same = &same
+	case q.Before != "":
+		same := q.Before == u.setting
 		w.Same = &same
 	}
 	if u.says != nil {
@@ -122,7 +135,7 @@ func (r *rig) tell(a Tell) {
 	}
 	line := tell{at: r.now, node: a.Node, do: a.Do, before: a.Before}
 	for _, rec := range r.records {
-		if rec.Order != nil && rec.Order.Kind == rack.OrderSlept && rec.Order.Target == rack.NodeTarget(a.Node) {
+		if rec.Order != nil && rec.Order.Kind == keptBy(a.Do) && rec.Order.Target == rack.NodeTarget(a.Node) {
 			line.kept = rec.Order.Before
 			if rec.Kind == rack.RecordReleased {
 				line.kept = ""
@@ -145,8 +158,18 @@ func (r *rig) tell(a Tell) {
 		}
 		u.busy = done
 		r.after(done.Sub(r.now), func() {
-			u.asleep = a.Do == rack.DoSleep
-			if a.Do == rack.DoWake {
+			switch a.Do {
+			case rack.DoSleep, rack.DoWake:
+				u.asleep = a.Do == rack.DoSleep
+			case rack.DoLimit:
+				u.setting, u.keepsTo = limited(*a.Limit), a.Limit.W
+				if a.Limit.Mode != "" {
+					u.keepsTo = 2200
+				}
+			case rack.DoRelease:
+				u.keepsTo = 0
+			}
+			if a.Before != "" && (a.Do == rack.DoWake || a.Do == rack.DoRelease) {
 				u.setting = a.Before
 			}
 		})

@@ -15,7 +15,11 @@ func (m *Machine) newTelling(now time.Time, t *target, st rack.Step) *switching 
 	w := newSwitching(st)
 	node, _ := m.world.Layout.Node(st.Node)
 	w.miner = &telling{node: node}
-	if kept, ok := m.world.interrupted(node); ok && st.Do == rack.DoWake {
+	switch kept, ok := m.world.kept(node, keptBy(st.Do)); {
+	case st.Do == rack.DoLimit:
+		a := t.job.cmd.Args
+		w.miner.limit = &Limit{W: a.LimitW, Mode: a.Mode}
+	case ok && st.Do != rack.DoSleep:
 		w.miner.before, w.miner.drawn = kept.Before, kept.Value
 	}
 	if t.job.cmd.Op == rack.OpStart {
@@ -29,7 +33,25 @@ func (m *Machine) inquire(now time.Time, t *target) {
 	w := t.current
 	w.state, w.token, w.began = stageAsking, m.nextToken(), now
 	m.waiting[w.token] = t
-	m.do(Inquire{Token: w.token, Node: w.step.Node, Before: w.miner.before, Whole: true})
+	m.do(Inquire{Token: w.token, Node: w.step.Node, Question: w.question(true)})
+}
+
+// question is what has to be known of a miner: before it is told anything, and whether it does as told.
+func (w *switching) question(first bool) Question {
+	h := w.miner
+	q := Question{Whole: first || w.step.Do != rack.DoSleep, Limit: h.limit}
+	if h.limit == nil {
+		q.Before = h.before
+	}
+	return q
+}
+
+// keptBy is the kind under which a verb keeps what it interrupts, or finds what it gives back.
+func keptBy(do rack.Verb) rack.OrderKind {
+	if do == rack.DoLimit || do == rack.DoRelease {
+		return rack.OrderLimited
+	}
+	return rack.OrderSlept
 }
 
 // said takes a lane's answer about a miner.
@@ -76,13 +98,19 @@ func (m *Machine) asked(now time.Time, t *target, in Said) {
 		m.stepEnded(now, t, *v)
 		return
 	}
+	_, limited := m.world.kept(w.miner.node, rack.OrderLimited)
 	switch {
 	case w.step.Do == rack.DoSleep:
 		w.miner.kept = isTrue(in.Word.Asleep) // what it does now is not what was interrupted
+	case w.step.Do == rack.DoLimit:
+		w.miner.kept = limited // by an earlier limit: that is what a release gives back
+		w.miner.before = in.Word.Setting
 	case w.miner.before == "":
 		w.miner.before = in.Word.Setting
+		fallthrough
+	default:
+		w.miner.kept = true
 	}
-	w.miner.kept = w.miner.kept || w.step.Do != rack.DoSleep
 	w.state = stageReady
 }
 
@@ -114,13 +142,21 @@ func (m *Machine) needless(w *switching) *verdict {
 			text += ", although it is told to do something else than before its sleep"
 		}
 		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: text})
+	case w.step.Do != rack.DoSleep && w.step.Do != rack.DoWake && isTrue(h.word.Asleep):
+		return w.end(verdict{state: rack.StateFailed, code: rack.CodePrecondition, text: "it sleeps: wake it first"})
+	case w.step.Do == rack.DoLimit && isTrue(h.word.Same):
+		w.result.Confirmed = ms(h.word.At)
+		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: "it says that it keeps to that already; nothing was said to it"})
+	case w.step.Do == rack.DoRelease && isTrue(h.word.Same):
+		w.result.Confirmed = ms(h.word.At)
+		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: "it says that it does already what it did before the limit; nothing was said to it"})
 	case h.word.Setting == "":
 		return w.end(verdict{state: rack.StateFailed, code: rack.CodeDeviceError, text: "it does not say what it is told to do, so that could not be given back"})
 	}
 	return nil
 }
 
-// keepOrTell keeps what a sleep is about to interrupt, or tells the miner.
+// keepOrTell keeps what a verb is about to interrupt, or tells the miner.
 func (m *Machine) keepOrTell(now time.Time, t *target) {
 	w := t.current
 	switch {
@@ -133,7 +169,7 @@ func (m *Machine) keepOrTell(now time.Time, t *target) {
 	}
 }
 
-// keepInterrupted asks for the record of what the miner does, and holds the sleep until it is on disk.
+// keepInterrupted asks for the record of what the miner does, and holds the verb until it is on disk.
 func (m *Machine) keepInterrupted(now time.Time, t *target) {
 	w := t.current
 	w.miner.before = w.miner.word.Setting
@@ -146,7 +182,7 @@ func (m *Machine) keepInterrupted(now time.Time, t *target) {
 
 func (m *Machine) interruptedBy(t *target, w *switching) rack.Order {
 	o := rack.Order{
-		Kind: rack.OrderSlept, Target: rack.NodeTarget(w.miner.node.Name), Command: t.job.cmd.ID, By: issuerOf(t.job.cmd), Before: w.miner.before,
+		Kind: keptBy(w.step.Do), Target: rack.NodeTarget(w.miner.node.Name), Command: t.job.cmd.ID, By: issuerOf(t.job.cmd), Before: w.miner.before,
 	}
 	if sum, _, ok := m.world.sum(w.miner.node); ok {
 		o.Value = sum
@@ -154,7 +190,7 @@ func (m *Machine) interruptedBy(t *target, w *switching) rack.Order {
 	return o
 }
 
-// remembered goes on once what a sleep interrupts is on disk.
+// remembered goes on once what a verb interrupts is on disk.
 func (m *Machine) remembered(t *target) {
 	w := t.current
 	o := m.interruptedBy(t, w)
@@ -185,7 +221,7 @@ func (m *Machine) tell(now time.Time, t *target) {
 	v.Waking = v.Waking || w.step.Do == rack.DoWake
 	m.world.Nodes[w.step.Node] = v
 	m.waiting[w.token] = t
-	m.do(Tell{Token: w.token, Node: w.step.Node, Do: w.step.Do, Before: w.miner.before, Within: w.miner.node.API.Write, By: &t.job.cmd})
+	m.do(Tell{Token: w.token, Node: w.step.Node, Do: w.step.Do, Before: w.miner.before, Limit: w.miner.limit, Within: w.miner.node.API.Write, By: &t.job.cmd})
 }
 
 // told takes the lane's answer to a verb.
@@ -235,7 +271,7 @@ func (m *Machine) settleTelling(now time.Time, t *target) {
 	if ask {
 		w.miner.asking = m.nextToken()
 		m.waiting[w.miner.asking] = t
-		m.do(Inquire{Token: w.miner.asking, Node: w.step.Node, Before: w.miner.before, Whole: w.step.Do == rack.DoWake})
+		m.do(Inquire{Token: w.miner.asking, Node: w.step.Node, Question: w.question(false)})
 	}
 }
 
@@ -277,21 +313,47 @@ func (m *Machine) learnOfMiner(now time.Time, t *target, st rack.Step, v verdict
 		}
 		m.distrust(now, v.suspect, "an outlet of "+st.Node, t.job.cmd.ID)
 	}
-	done := v.state == rack.StateSucceeded || v.state == rack.StateConfirmed && v.code == rack.CodeUnmetered
-	if !done {
-		return
+	if v.state == rack.StateSucceeded || v.state == rack.StateConfirmed && v.code == rack.CodeUnmetered {
+		m.didAsTold(now, t, st, node, v)
 	}
-	if st.Do == rack.DoSleep {
+}
+
+// didAsTold keeps what follows from a verb that a miner has obeyed.
+func (m *Machine) didAsTold(now time.Time, t *target, st rack.Step, node rack.Node, v verdict) {
+	switch st.Do {
+	case rack.DoSleep:
 		view := m.world.Nodes[st.Node]
 		view.Waking = false
 		m.world.Nodes[st.Node] = view
 		if v.state == rack.StateSucceeded {
 			m.harvest(now, t)
 		}
-		return
+	case rack.DoLimit:
+		cmd := &t.job.cmd
+		m.oweOrder(now, cmd.ID, rack.Order{
+			Kind: rack.OrderLimit, Target: rack.NodeTarget(st.Node), Value: cmd.Args.LimitW, Mode: cmd.Args.Mode, Command: cmd.ID, By: issuerOf(*cmd), Since: now, Why: cmd.Why,
+		}, false)
+	case rack.DoRelease:
+		m.given(now, t, node, rack.OrderLimited)
+		m.given(now, t, node, rack.OrderLimit)
+	default:
+		m.given(now, t, node, rack.OrderSlept)
 	}
-	if kept, ok := m.world.interrupted(node); ok { // it was given back
-		m.setOrder(kept, true)
-		m.owe(&owed{record: rack.Record{Kind: rack.RecordReleased, At: now, ID: t.job.cmd.ID, Order: &kept, Lowers: true}})
+}
+
+// given releases an order, or what was kept, of a node.
+func (m *Machine) given(now time.Time, t *target, node rack.Node, kind rack.OrderKind) {
+	if o, ok := m.world.kept(node, kind); ok {
+		m.oweOrder(now, t.job.cmd.ID, o, true)
 	}
+}
+
+// oweOrder takes an order or its release over, and has it recorded.
+func (m *Machine) oweOrder(now time.Time, id string, o rack.Order, released bool) {
+	m.setOrder(o, released)
+	kind := rack.RecordOrder
+	if released {
+		kind = rack.RecordReleased
+	}
+	m.owe(&owed{record: rack.Record{Kind: kind, At: now, ID: id, Order: &o, Lowers: true}})
 }

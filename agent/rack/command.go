@@ -19,6 +19,8 @@ const (
 	OpStart         Op = "start"
 	OpSleep         Op = "sleep"
 	OpWake          Op = "wake"
+	OpLimit         Op = "limit"
+	OpRelease       Op = "release"
 	OpIdentify      Op = "identify"
 	OpGet           Op = "cmd.get"
 	OpList          Op = "cmd.list"
@@ -30,16 +32,25 @@ const (
 )
 
 // MovesPower tells whether carrying out the verb can write an actuator.
-func (o Op) MovesPower() bool { return o.OnlyLowers() || o.AddsPower() }
+func (o Op) MovesPower() bool { return o.OnlyLowers() || o.AddsPower() || o == OpLimit }
 
 // OnlyLowers tells whether the verb can only lower power.
 func (o Op) OnlyLowers() bool { return o == OpCut || o == OpSleep || o == OpShutdown }
 
 // AddsPower tells whether the verb raises power at some point.
-func (o Op) AddsPower() bool { return o == OpEnergise || o == OpCycle || o == OpWake || o == OpStart }
+func (o Op) AddsPower() bool {
+	return o == OpEnergise || o == OpCycle || o == OpWake || o == OpStart || o == OpRelease
+}
 
 // OfNodes tells whether the verb is about nodes whole: it does not take an outlet.
-func (o Op) OfNodes() bool { return o == OpSleep || o == OpWake || o == OpShutdown || o == OpStart }
+func (o Op) OfNodes() bool {
+	switch o {
+	case OpSleep, OpWake, OpShutdown, OpStart, OpLimit, OpRelease:
+		return true
+	default:
+		return false
+	}
+}
 
 // Hash is the SHA-256 of a command's payload exactly as received.
 type Hash [sha256.Size]byte
@@ -83,6 +94,9 @@ type Args struct {
 	Sha256    string  `json:"sha256,omitempty"` // approve: Hash of the other command, in hexadecimal
 	Outlet    string  `json:"outlet,omitempty"` // shutdown: OutletKeep or OutletCut; empty: cut
 	Now       bool    `json:"now,omitempty"`    // shutdown: cut at once
+	// limit: one of the two. Mode is in the miner's own spelling.
+	LimitW float64 `json:"limit_w,omitempty"`
+	Mode   string  `json:"mode,omitempty"`
 }
 
 // What a shutdown does with the outlets of its node.

@@ -12,10 +12,12 @@ const (
 	DoIdentify Verb = "identify"
 	DoSleep    Verb = "sleep"
 	DoWake     Verb = "wake"
+	DoLimit    Verb = "limit"
+	DoRelease  Verb = "release"
 )
 
 // Told tells whether a step of this verb is said to a miner by its own interface; it moves no relay then.
-func (v Verb) Told() bool { return v == DoSleep || v == DoWake }
+func (v Verb) Told() bool { return v == DoSleep || v == DoWake || v == DoLimit || v == DoRelease }
 
 // FeedLoad is what one level of the feed carries in a plan, by reservation, after the step.
 type FeedLoad struct {
@@ -107,6 +109,8 @@ const (
 	// OrderSlept is none: it is what a sleep has interrupted, kept from before the sleep was said until a wake has given it
 	// back. Its Value is what the node drew, in W.
 	OrderSlept OrderKind = "slept"
+	// OrderLimited is the same of a limit, kept until a release has given it back.
+	OrderLimited OrderKind = "limited"
 )
 
 // Order outlives the command that left it.
@@ -114,6 +118,7 @@ type Order struct {
 	Kind    OrderKind `json:"kind"`
 	Target  Target    `json:"target"`
 	Value   float64   `json:"value,omitempty"`
+	Mode    string    `json:"mode,omitempty"` // of a limit, where it is no number
 	Until   time.Time `json:"until,omitzero"`
 	Command string    `json:"id"`
 	// Who gave it, when, and why; an order of an earlier version has none of these.

@@ -56,8 +56,10 @@ type form struct {
 
 func formOf(op rack.Op) (form, bool) {
 	switch op {
-	case rack.OpEnergise, rack.OpSleep, rack.OpWake, rack.OpStart:
+	case rack.OpEnergise, rack.OpSleep, rack.OpWake, rack.OpStart, rack.OpRelease:
 		return form{args: []string{"deadline_s"}}, true
+	case rack.OpLimit:
+		return form{args: []string{"deadline_s", "limit_w", "mode"}}, true
 	case rack.OpShutdown:
 		return form{args: []string{"deadline_s", "outlet", "now"}}, true
 	case rack.OpCut:
@@ -81,7 +83,7 @@ func formOf(op rack.Op) (form, bool) {
 // Verbs lists the verbs that DecodeCommand knows.
 func Verbs() []rack.Op {
 	return []rack.Op{
-		rack.OpEnergise, rack.OpCut, rack.OpCycle, rack.OpShutdown, rack.OpStart, rack.OpSleep, rack.OpWake, rack.OpIdentify,
+		rack.OpEnergise, rack.OpCut, rack.OpCycle, rack.OpShutdown, rack.OpStart, rack.OpSleep, rack.OpWake, rack.OpLimit, rack.OpRelease, rack.OpIdentify,
 		rack.OpGet, rack.OpList, rack.OpCancel, rack.OpLock, rack.OpUnlock, rack.OpApprove, rack.OpJournalAccept,
 	}
 }
@@ -200,6 +202,12 @@ func target(f *fields, cmd *rack.Command, rackOnly bool) {
 	}
 }
 
+// Bounds of a limit, arbitrary: ten times the largest miner of 2026, and the longest name of a profile that was seen.
+const (
+	maxLimitW = 200_000
+	maxMode   = 64
+)
+
 func outletWord(s string) bool { return s == rack.OutletKeep || s == rack.OutletCut }
 
 func arguments(f *fields, cmd *rack.Command, shape form) {
@@ -215,6 +223,11 @@ func arguments(f *fields, cmd *rack.Command, shape form) {
 		Sha256:    f.text("sha256", 64, 64, digest.MatchString),
 		Outlet:    f.text("outlet", 1, maxName, outletWord),
 		Now:       f.flag("now"),
+		LimitW:    f.number("limit_w", 0, maxLimitW),
+		Mode:      f.text("mode", 1, maxMode, rack.OneLine),
+	}
+	if cmd.Op == rack.OpLimit && (cmd.Args.LimitW > 0) == (cmd.Args.Mode != "") {
+		f.wrong("limit_w", "either limit_w or mode")
 	}
 	if cmd.Args.Now && cmd.Args.Outlet == rack.OutletKeep {
 		f.wrong("now", "no now beside outlet keep: it cuts at once")

@@ -299,6 +299,10 @@ func command(t *rapid.T) string {
 		m["target"] = "rack"
 	}
 	args := map[string]any{}
+	if op == rack.OpLimit {
+		args["limit_w"] = rapid.Float64Range(1, maxLimitW).Draw(t, "limit_w")
+		shape.args = nil
+	}
 	for _, a := range shape.args {
 		if len(shape.needs) == 0 && rapid.Bool().Draw(t, "skip "+a) {
 			continue

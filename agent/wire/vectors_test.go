@@ -292,8 +292,13 @@ func commandVectors() map[string]rack.Command {
 		"command-shutdown": with(func(c *rack.Command) {
 			c.Op, c.Target, c.Args.DeadlineS, c.Args.Outlet = rack.OpShutdown, rack.Target{Kind: rack.TargetGroup, Name: "miners"}, 600, rack.OutletKeep
 		}),
-		"command-shutdown-now":   with(func(c *rack.Command) { c.Op, c.Target, c.Args.Now = rack.OpShutdown, rack.NodeTarget("asic-1"), true }),
-		"command-start":          with(func(c *rack.Command) { c.Op, c.Target = rack.OpStart, everywhere }),
+		"command-shutdown-now": with(func(c *rack.Command) { c.Op, c.Target, c.Args.Now = rack.OpShutdown, rack.NodeTarget("asic-1"), true }),
+		"command-start":        with(func(c *rack.Command) { c.Op, c.Target = rack.OpStart, everywhere }),
+		"command-limit": with(func(c *rack.Command) {
+			c.Op, c.Target, c.Args.LimitW = rack.OpLimit, rack.Target{Kind: rack.TargetGroup, Name: "miners"}, 2200
+		}),
+		"command-limit-mode":     with(func(c *rack.Command) { c.Op, c.Target, c.Args.Mode = rack.OpLimit, rack.NodeTarget("asic-1"), "low" }),
+		"command-release":        with(func(c *rack.Command) { c.Op, c.Target = rack.OpRelease, rack.NodeTarget("asic-1") }),
 		"command-wake":           with(func(c *rack.Command) { c.Op, c.Target = rack.OpWake, rack.NodeTarget("asic-1") }),
 		"command-unlock":         with(func(c *rack.Command) { c.Op, c.Target = rack.OpUnlock, rack.OutletTarget(a3) }),
 		"command-identify-later": with(func(c *rack.Command) { c.Op, c.Target = rack.OpIdentify, everywhere }),

@@ -14,7 +14,7 @@ import (
 )
 
 type commandCmd struct {
-	Op     string `arg:"" help:"What to do: outlet.cut, outlet.energise, outlet.cycle, shutdown, start, sleep, wake, identify, cmd.get, cmd.list, cmd.cancel, lock, unlock."`
+	Op     string `arg:"" help:"What to do: outlet.cut, outlet.energise, outlet.cycle, shutdown, start, sleep, wake, limit, release, identify, cmd.get, cmd.list, cmd.cancel, lock, unlock."`
 	Target string `arg:"" help:"On what: outlet/PDU.N, node/NAME, group/NAME, feed/NAME or rack; rack for the verbs that begin with cmd."`
 
 	Arg  map[string]string `help:"An argument of the verb; may be repeated. For example off_s=60, deadline_s=30, id=COMMAND." placeholder:"KEY=VALUE" mapsep:"none"`

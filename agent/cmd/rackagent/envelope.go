@@ -88,7 +88,7 @@ func (o order) to() string {
 func arguments(typed map[string]string) map[string]json.RawMessage {
 	args := make(map[string]json.RawMessage, len(typed))
 	for key, value := range typed {
-		if key != "id" && key != "reason" && key != "sha256" && scalar(value) {
+		if key != "id" && key != "reason" && key != "sha256" && key != "mode" && scalar(value) {
 			args[key] = json.RawMessage(value)
 			continue
 		}

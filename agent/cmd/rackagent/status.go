@@ -127,17 +127,21 @@ func printMiners(a *app, miners []agent.MinerStatus) {
 	_ = w.Flush()
 }
 
-// minerWords is the state by the miner's own word.
+// minerWords is the observed state, with what the miner itself adds to it.
 func minerWords(m agent.MinerStatus) string {
+	state := string(m.State)
+	if m.State == rack.PowerFault {
+		state = "FAULT" // to be seen from afar
+	}
 	switch {
+	case m.State == rack.PowerOff: // it cannot answer
+		return state
 	case m.Why != "":
-		return "unknown (" + m.Why + ")"
-	case m.Asleep != nil && *m.Asleep:
-		return "asleep"
-	case m.Hashing != nil && *m.Hashing:
-		return "hashing"
+		return state + " (" + m.Why + ")"
+	case m.Hashing != nil && !*m.Hashing && (m.State == rack.PowerRunning || m.State == rack.PowerLimited):
+		return state + ", not hashing"
 	default:
-		return "awake, not hashing"
+		return state
 	}
 }
 

@@ -65,10 +65,12 @@ func TestMinersInWords(t *testing.T) {
 	var out bytes.Buffer
 	yes, no, age, long := true, false, 4, 75
 	printMiners(&app{outside: outside{out: screen{&out}}}, []agent.MinerStatus{
-		{Node: "asic-1", API: "luxos", Hashing: &yes, Asleep: &no, OutletW: ptr(3251.6), ToldW: ptr(3180.0), THs: ptr(109.93), JTH: ptr(29.58), AgeS: &age},
-		{Node: "asic-2", API: "luxos", Hashing: &no, Asleep: &yes, OutletW: ptr(41.2), ToldW: ptr(25.0), THs: ptr(0.0), AgeS: &age},
-		{Node: "asic-3", API: "luxos", Hashing: &no, Asleep: &no, OutletW: ptr(1200.0), THs: ptr(0.4), AgeS: &long},
-		{Node: "asic-4", API: "luxos", OutletW: ptr(0.0), Why: "absent, unreachable"},
+		{Node: "asic-1", API: "luxos", State: rack.PowerRunning, Hashing: &yes, Asleep: &no, OutletW: ptr(3251.6), ToldW: ptr(3180.0), THs: ptr(109.93), JTH: ptr(29.58), AgeS: &age},
+		{Node: "asic-2", API: "luxos", State: rack.PowerSleeping, Hashing: &no, Asleep: &yes, OutletW: ptr(41.2), ToldW: ptr(25.0), THs: ptr(0.0), AgeS: &age},
+		{Node: "asic-3", API: "luxos", State: rack.PowerLimited, Hashing: &no, Asleep: &no, OutletW: ptr(1200.0), THs: ptr(0.4), AgeS: &long},
+		{Node: "asic-4", API: "luxos", State: rack.PowerOff, OutletW: ptr(0.0), Why: "absent, unreachable"},
+		{Node: "asic-5", API: "antminer", State: rack.PowerFault, Hashing: &no, Asleep: &yes, OutletW: ptr(2980.0), THs: ptr(0.0), AgeS: &age},
+		{Node: "asic-6", API: "antminer", State: rack.PowerUnknown, OutletW: ptr(40.0), Why: "stale, timeout"},
 	})
 	golden(t, "words-miners", said{out: out.String()})
 }

@@ -136,7 +136,7 @@ func mutants() []mutant {
 		},
 		{
 			"a cut waits for the cycle before it", "agent/power/machine.go",
-			"	if in.Command.Op.OnlyLowers() {\n", "	if false {\n",
+			"	if in.Command.Op.OnlyLowers() || in.Command.Op == rack.OpLimit {\n", "	if false {\n",
 			[]string{power},
 		},
 		{
