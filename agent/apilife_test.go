@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"rackagent/agent"
 	"rackagent/agent/rack"
+	"rackagent/agent/sim"
 	"rackagent/drivers/drivertest/miners"
 )
 
@@ -81,21 +81,10 @@ func (s *spoken) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// join gives every life of the rig's agent the interfaces.
-func (h *herd) join(r *rig) {
-	r.conf.Miners = h.conf
-	r.change = func(w *agent.World) {
-		l := r.life
-		w.DialMiner = func(ctx context.Context, network, address string) (net.Conn, error) {
-			return l.dialMiner(ctx, network, address, h.dial)
-		}
-	}
-}
-
 // minersPlots are stories in which a miner is told something. What is left is brought to work again by a command of the next
 // life, which has to give back what the story interrupted.
 func minersPlots() []plot {
-	units := []unit{{"asic-1", "luxos"}}
+	units := []sim.Unit{{Node: "asic-1", API: "luxos"}}
 	return []plot{
 		{name: "sleep and wake", in: eight(), units: units, play: func(r *rig) {
 			r.send("c1", "sleep", "node/asic-1")
@@ -114,7 +103,7 @@ func minersPlots() []plot {
 
 // brought judges what the next life makes of a story with miners: nothing is said to them without a command, and what was
 // interrupted is whole.
-func (r *rig) brought(p plot, h *herd, before int) {
+func (r *rig) brought(p plot, h *sim.Herd, before int) {
 	r.t.Helper()
 	redone := false
 	for _, id := range p.ids {
@@ -122,14 +111,14 @@ func (r *rig) brought(p plot, h *herd, before int) {
 			redone = redone || s.State == rack.StateAccepted && s.Boot == r.agent.Status().Boot
 		}
 	}
-	if after := h.writes["asic-1"](); after != before && !redone {
+	if after := h.Writes("asic-1"); after != before && !redone {
 		r.t.Errorf("the next life told the miner %d things although it accepted nothing", after-before)
 	}
 	time.Sleep(3 * time.Minute) // whatever was begun anew has ended
 	r.send("back", p.again, "node/asic-1")
 	r.await("back")
 	time.Sleep(time.Minute)
-	if now := h.machines["asic-1"].Look(); now.Phase != miners.Hashing || now.Target.Name != "low" {
+	if now := h.Machine("asic-1").Look(); now.Phase != miners.Hashing || now.Target.Name != "low" {
 		r.t.Errorf("%s left it so: %+v", r.states("back"), now)
 	}
 }

@@ -2,124 +2,63 @@ package agent_test
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"rackagent/agent"
 	"rackagent/agent/rack"
 	"rackagent/agent/sim"
 	"rackagent/config"
 	"rackagent/drivers/drivertest/miners"
-	"rackagent/drivers/drivertest/miners/antminer"
-	"rackagent/drivers/drivertest/miners/luxos"
-	"rackagent/drivers/drivertest/miners/whatsminer"
 )
 
-// herd is what stands on the miners' network of a rack: simulated units that draw what their firmware lets them.
-type herd struct {
-	loads    map[string]*sim.ASIC
-	machines map[string]*miners.Machine
-	hosts    map[string]*miners.Host // by address, without a port
-	writes   map[string]func() int   // how many requests that could change something a unit has had
-	low      map[string]func()       // keeps a unit to its weakest mode, as its owner would
-	conf     []config.Miner
-}
-
-// unit is a node with an interface.
-type unit struct{ node, api string }
-
 // spec is a unit of 3200 W with three modes, quicker than a real one.
-func spec(n int) miners.Spec {
-	return miners.Spec{
-		Model: "M56S_VH30", MAC: fmt.Sprintf("02:00:5e:00:00:%02x", n), Serial: fmt.Sprintf("HTM%04d", n),
-		NominalTHs: 120, NominalW: 3200, StandbyW: 20, Boot: 30 * time.Second, Ramp: 20 * time.Second, Fall: 2 * time.Second,
-		Profiles: []miners.Profile{{Name: "low", W: 2200, THs: 90}, {Name: "normal", W: 3000, THs: 112}, {Name: "high", W: 3200, THs: 120}},
-	}
-}
+func spec(n int) miners.Spec { return sim.ThreeModes(n, 3200, 30*time.Second, 20*time.Second) }
 
-func newHerd(units ...unit) *herd {
-	h := &herd{loads: map[string]*sim.ASIC{}, machines: map[string]*miners.Machine{}, hosts: map[string]*miners.Host{}, writes: map[string]func() int{}, low: map[string]func(){}}
-	for i, u := range units {
-		m := miners.New(spec(i + 1))
-		host, address := miners.NewHost(m), fmt.Sprintf("10.0.3.%d", i+1)
-		load := &sim.ASIC{Name: u.node, Machine: m}
-		h.low[u.node] = func() { m.Keep(m.Spec().Profiles[0]) }
-		switch u.api {
-		case "luxos":
-			s := luxos.New(m, host)
-			load.Power = s.Mains
-			h.writes[u.node] = func() int { return len(s.Writes()) }
-		case "antminer":
-			s := antminer.New(m, host, antminer.Opts{Modes: map[int]string{0: "high", 2: "normal", 3: "low"}})
-			h.low[u.node] = func() { s.SetMode(3) }
-			load.Power = func(on bool) { m.Mains(on, s.Asleep()) }
-			h.writes[u.node] = func() int { return len(s.Writes()) }
-		case "whatsminer-v2", "whatsminer-v3":
-			s := whatsminer.New(m, host, whatsminer.Opts{V2: u.api == "whatsminer-v2", V3: u.api == "whatsminer-v3", Unlocked: true})
-			h.writes[u.node] = func() int { return len(s.Writes()) }
-		default:
-			panic(u.api)
-		}
-		h.loads[u.node], h.machines[u.node], h.hosts[address] = load, m, host
-		h.conf = append(h.conf, config.Miner{Node: u.node, API: u.api, Host: address, MAC: m.Spec().MAC, PeriodS: 10, FanW: 100, FanS: 20})
+func newHerd(t *testing.T, units ...sim.Unit) *sim.Herd {
+	t.Helper()
+	h, err := sim.NewHerd(units, spec)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return h
 }
 
-// plug puts the units where the rack has plain miners of the same names.
-func (h *herd) plug(c *sim.Config) {
-	for i, p := range c.Loads {
-		if l, ok := h.loads[p.Load.Plate().Name]; ok {
-			c.Loads[i].Load = l
+// join gives every life of the rig's agent the interfaces of a herd.
+func (r *rig) join(h *sim.Herd) {
+	for i, u := range h.Units {
+		r.conf.Miners = append(r.conf.Miners, config.Miner{Node: u.Node, API: u.API, Host: h.Address(i + 1), MAC: sim.MACOf(i + 1), PeriodS: 10, FanW: 100, FanS: 20})
+	}
+	r.change = func(w *agent.World) {
+		l := r.life
+		w.DialMiner = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return l.dialMiner(ctx, network, address, h.Dial)
 		}
 	}
 }
 
-func (h *herd) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	name, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	return h.hosts[name].Dial(ctx, network, address)
-}
-
-// byNode lists the hosts under their nodes' names.
-func (h *herd) byNode() map[string]*miners.Host {
-	out := map[string]*miners.Host{}
-	for _, c := range h.conf {
-		out[c.Node] = h.hosts[c.Host]
-	}
-	return out
-}
-
-func (h *herd) close() {
-	for _, host := range h.hosts {
-		host.Close()
-	}
-}
-
 // herdRig is a rig on the rack of eight outlets with these units.
-func herdRig(t *testing.T, units ...unit) (*rig, *herd) {
+func herdRig(t *testing.T, units ...sim.Unit) (*rig, *sim.Herd) {
 	t.Helper()
-	h := newHerd(units...)
-	r := newRig(t, h.plug)
-	h.join(r)
+	h := newHerd(t, units...)
+	r := newRig(t, h.Plug)
+	r.join(h)
 	return r, h
 }
 
 // TestAMinerSleepsAndWakes: what the miner says and what its outlet draws both show it, and a wake gives back what was
 // interrupted.
 func TestAMinerSleepsAndWakes(t *testing.T) {
-	for _, api := range []string{"antminer", "luxos", "whatsminer-v2", "whatsminer-v3"} {
+	for _, api := range []string{"antminer", "braiins", "luxos", "whatsminer-v2", "whatsminer-v3"} {
 		t.Run(api, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r, h := herdRig(t, unit{"asic-1", api})
-				defer h.close()
-				m := h.machines["asic-1"]
-				h.low["asic-1"]() // what is to come back is not what a unit comes back to by itself
+				r, h := herdRig(t, sim.Unit{Node: "asic-1", API: api})
+				defer h.Close()
+				m := h.Machine("asic-1")
+				h.Weaken("asic-1") // what is to come back is not what a unit comes back to by itself
 				r.start()
 				time.Sleep(10 * time.Second)
 				relays := len(r.relayWrites())
@@ -152,14 +91,14 @@ func TestAMinerSleepsAndWakes(t *testing.T) {
 // TestAShutdownAndAStart: the miner sleeps, its fans run on, its outlet is cut; a start brings back what was interrupted,
 // though the unit may come up otherwise by itself.
 func TestAShutdownAndAStart(t *testing.T) {
-	for _, api := range []string{"antminer", "luxos", "whatsminer-v3"} {
+	for _, api := range []string{"antminer", "braiins", "luxos", "whatsminer-v3"} {
 		t.Run(api, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r, h := herdRig(t, unit{"asic-1", api})
-				defer h.close()
-				m := h.machines["asic-1"]
-				h.low["asic-1"]()
+				r, h := herdRig(t, sim.Unit{Node: "asic-1", API: api})
+				defer h.Close()
+				m := h.Machine("asic-1")
+				h.Weaken("asic-1")
 				r.start()
 				time.Sleep(10 * time.Second)
 				r.send("d1", "shutdown", "node/asic-1")
@@ -183,13 +122,13 @@ func TestAShutdownAndAStart(t *testing.T) {
 
 // TestALimitAndARelease: the miner keeps to it by its own means, its outlet shows it, and a release gives back what it did.
 func TestALimitAndARelease(t *testing.T) {
-	for api, args := range map[string]string{"antminer": `"mode":"3"`, "luxos": `"limit_w":2500`, "whatsminer-v2": `"limit_w":2500`, "whatsminer-v3": `"mode":"low"`} {
+	for api, args := range map[string]string{"antminer": `"mode":"3"`, "braiins": `"limit_w":2500`, "luxos": `"limit_w":2500`, "whatsminer-v2": `"limit_w":2500`, "whatsminer-v3": `"mode":"low"`} {
 		t.Run(api, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r, h := herdRig(t, unit{"asic-1", api})
-				defer h.close()
-				m := h.machines["asic-1"]
+				r, h := herdRig(t, sim.Unit{Node: "asic-1", API: api})
+				defer h.Close()
+				m := h.Machine("asic-1")
 				was := m.Target()
 				r.start()
 				time.Sleep(10 * time.Second)

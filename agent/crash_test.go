@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rackagent/agent/rack"
+	"rackagent/agent/sim"
 )
 
 // every has the crash tests interrupt at one point in so many, another one for each plot; 1 is all.
@@ -20,9 +21,9 @@ type plot struct {
 	in    setting
 	play  func(r *rig)
 	ids   []string
-	sign  bool   // everybody has to sign
-	units []unit // the miners with an interface
-	again string // verb that brings them to work again
+	sign  bool       // everybody has to sign
+	units []sim.Unit // the miners with an interface
+	again string     // verb that brings them to work again
 	// still: no relay may be written to, in no life
 	still bool
 }
@@ -165,15 +166,15 @@ func pointsOf(writes, commits int) (points []point) {
 }
 
 // rig is the world of a plot, with its miners in their weakest mode: not the one that they come back to by themselves.
-func (p plot) rig(t *testing.T) (*rig, *herd) {
+func (p plot) rig(t *testing.T) (*rig, *sim.Herd) {
 	t.Helper()
-	h := newHerd(p.units...)
-	r := newRigIn(t, p.setting(t), h.plug)
+	h := newHerd(t, p.units...)
+	r := newRigIn(t, p.setting(t), h.Plug)
 	if len(p.units) > 0 {
-		h.join(r)
+		r.join(h)
 	}
-	for _, keep := range h.low {
-		keep()
+	for _, u := range p.units {
+		h.Weaken(u.Node)
 	}
 	return r, h
 }
@@ -183,7 +184,7 @@ func count(t *testing.T, p plot) (writes, commits, verbs int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r, h := p.rig(t)
-		defer h.close()
+		defer h.Close()
 		r.start()
 		p.play(r)
 		writes, commits, verbs = r.life.counted("write"), r.life.counted("commit"), r.life.counted("verb")
@@ -204,7 +205,7 @@ func interruptThen(t *testing.T, p plot, at point, look func(*rig)) {
 	t.Run(fmt.Sprintf("%s-%d-%s", at.what, at.n, at.phase), func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r, h := p.rig(t)
-			defer h.close()
+			defer h.Close()
 			r.life = newLife(r.world, p.in.writes)
 			r.life.crash = at
 			copied := filepath.Join(t.TempDir(), "state")
@@ -234,7 +235,7 @@ func interruptThen(t *testing.T, p plot, at point, look func(*rig)) {
 			<-r.done
 			before, told := len(r.relayWrites()), 0
 			if len(p.units) > 0 {
-				told = h.writes[p.units[0].node]()
+				told = h.Writes(p.units[0].Node)
 			}
 
 			r.dir = filepath.Join(copied, "state")

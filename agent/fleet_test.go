@@ -23,11 +23,11 @@ func twentyFour() setting {
 }
 
 // mixed are 24 units of four dialects in turn.
-func mixed() []unit {
+func mixed() []sim.Unit {
 	apis := []string{"luxos", "whatsminer-v2", "antminer", "whatsminer-v3"}
-	var out []unit
+	var out []sim.Unit
 	for i := range 24 {
-		out = append(out, unit{fmt.Sprintf("asic-%d", i+1), apis[i%len(apis)]})
+		out = append(out, sim.Unit{Node: fmt.Sprintf("asic-%d", i+1), API: apis[i%len(apis)]})
 	}
 	return out
 }
@@ -45,20 +45,20 @@ func targetOf(t *testing.T, s wire.Status, node string) rack.TargetResult {
 // is slow. Each is named, and the others are done at their own pace.
 func TestAFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHerd(mixed()...)
-		defer h.close()
-		r := newRigIn(t, twentyFour(), h.plug)
-		h.join(r)
-		for _, keep := range h.low {
-			keep()
+		h := newHerd(t, mixed()...)
+		defer h.Close()
+		r := newRigIn(t, twentyFour(), h.Plug)
+		r.join(h)
+		for _, u := range h.Units {
+			h.Weaken(u.Node)
 		}
 		const welded, hung, liar, slow = "asic-5", "asic-10", "asic-12", "asic-3" // LuxOS, Whatsminer v2 and v3, Antminer
 		r.start()
 		time.Sleep(30 * time.Second) // they ramp down to their weakest modes
 		r.inject("welded=pdu-a.5")
-		h.machines[hung].Set(miners.Hangs, true)
-		h.loads[liar].Lie(true)
-		h.machines[slow].Set(miners.ObeysLate, true)
+		h.Machine(hung).Set(miners.Hangs, true)
+		h.Load(liar).Lie(true)
+		h.Machine(slow).Set(miners.ObeysLate, true)
 
 		r.send("d1", "shutdown", "group/miners", `,"args":{"deadline_s":270}`)
 		time.Sleep(4 * time.Minute)
@@ -94,7 +94,7 @@ func TestAFleet(t *testing.T) {
 					t.Errorf("%s: %s %s, told %d ms after the first, settled %v", node, got.State, got.Text, *sleep.Taken-first, sleep.Settled)
 				}
 			}
-			if d := h.machines[node].Look().Phase; d != miners.Off && node != welded {
+			if d := h.Machine(node).Look().Phase; d != miners.Off && node != welded {
 				t.Errorf("%s is %s", node, d)
 			}
 		}
@@ -105,7 +105,7 @@ func TestAFleet(t *testing.T) {
 		time.Sleep(time.Minute)
 		for i := range 24 {
 			node := fmt.Sprintf("asic-%d", i+1)
-			got, now := targetOf(t, s, node), h.machines[node].Look()
+			got, now := targetOf(t, s, node), h.Machine(node).Look()
 			switch node {
 			case welded:
 				if got.State != rack.StateRejected || got.Code != rack.CodeWelded {
@@ -121,9 +121,9 @@ func TestAFleet(t *testing.T) {
 				}
 			}
 		}
-		for node, host := range h.byNode() {
-			if n := host.Most(); n > 1 {
-				t.Errorf("%s had %d connections at once", node, n)
+		for _, u := range h.Units {
+			if n := h.Host(u.Node).Most(); n > 1 {
+				t.Errorf("%s had %d connections at once", u.Node, n)
 			}
 		}
 		r.close()

@@ -13,13 +13,14 @@ import (
 	"rackagent/drivers"
 	"rackagent/drivers/miner"
 	"rackagent/drivers/miner/antminer"
+	"rackagent/drivers/miner/braiins"
 	"rackagent/drivers/miner/luxos"
 	"rackagent/drivers/miner/whatsminer"
 )
 
 // minerAPIs are the names that an interface has in the configuration.
 func minerAPIs() []string {
-	return []string{antminer.Dialect, luxos.Dialect, whatsminer.DialectV2, whatsminer.DialectV3}
+	return []string{antminer.Dialect, braiins.Dialect, luxos.Dialect, whatsminer.DialectV2, whatsminer.DialectV3}
 }
 
 // openMiner makes the client of one interface, and tells how long its verbs take. It is the one switch that names them.
@@ -31,6 +32,9 @@ func openMiner(api string, o miner.Opts) (miner.Miner, miner.Times, error) {
 	case antminer.Dialect:
 		m, err = antminer.New(o, antminer.Options{})
 		times = antminer.Times()
+	case braiins.Dialect:
+		m, err = braiins.New(o, braiins.Options{})
+		times = braiins.Times()
 	case luxos.Dialect:
 		m, err = luxos.New(o)
 		times = luxos.Times()

@@ -84,6 +84,9 @@ func (c Curve) Max(from, to time.Time) float64 {
 
 // Then is the curve up to a moment, and another one from there on.
 func (c Curve) Then(at time.Time, next Curve) Curve {
+	if last := len(c) - 1; last >= 0 && len(next) == 1 && !c[last].At.After(at) && c[last].V == next[0].V && !next[0].At.After(at) {
+		return c // it goes on as it was
+	}
 	i := sort.Search(len(c), func(i int) bool { return !c[i].At.Before(at) })
 	out := slices.Clip(c[:i])
 	if i > 0 {

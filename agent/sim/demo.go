@@ -52,6 +52,23 @@ func Demo(seed uint64) Config {
 	}
 }
 
+// SecondBoard and SecondBus are the names beside those of a Demo in a Showcase.
+const (
+	SecondBoard = "pdu-b"
+	SecondBus   = "sim-i2c-1"
+)
+
+// Showcase is the rack of the demo: MinersAndServer, and an AC24 with the miners asic-7 to asic-24 on its outlets 1 to 18.
+func Showcase(seed uint64) Config {
+	c := MinersAndServer(seed)
+	c.Feeds = append(c.Feeds, phase(BankFeedA), phase(BankFeedB), phase(BankFeedC))
+	c.Boards = append(c.Boards, AC24(SecondBoard, SecondBus, "SIM-0024", BankFeedA, BankFeedB, BankFeedC))
+	for n := 1; n <= 18; n++ {
+		c.Loads = append(c.Loads, Plug{Load: NewMiner(fmt.Sprintf("asic-%d", n+6)), Outlets: []rack.OutletID{{PDU: SecondBoard, N: n}}})
+	}
+	return c
+}
+
 // MinersAndServer is a rack with one board in full use: miners asic-1 to asic-6 on outlets 1 to 6, the server gpu-1 on the
 // redundant pair 7 and 8.
 func MinersAndServer(seed uint64) Config {

@@ -23,6 +23,7 @@ import (
 	"rackagent/agent/sim"
 	"rackagent/agent/wire"
 	"rackagent/config"
+	"rackagent/drivers/drivertest/miners"
 	"rackagent/drivers/i2cbus"
 )
 
@@ -33,6 +34,7 @@ var demoYAML []byte
 type demo struct {
 	conf  *config.Config
 	world *sim.World
+	herd  *sim.Herd // its miners
 	agent *agent.Agent
 	tell  *narrator
 	ready chan struct{}
@@ -44,7 +46,7 @@ func run(ctx context.Context, f flags, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = d.world.Close() }()
+	defer func() { d.herd.Close(); _ = d.world.Close() }()
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	var g errgroup.Group
@@ -77,7 +79,13 @@ func newDemo(f flags, out io.Writer) (*demo, error) {
 	if findings := c.Check(inventory.Catalogue()); config.HasErrors(findings) {
 		return nil, fmt.Errorf("the demo's own configuration: %v", findings)
 	}
-	w, err := sim.New(sim.MinersAndServer(f.Seed)) // what demo.yaml describes, from the hardware's side
+	h, err := herd(c)
+	if err != nil {
+		return nil, err
+	}
+	hardware := sim.Showcase(f.Seed) // what demo.yaml describes, from the hardware's side
+	h.Plug(&hardware)
+	w, err := sim.New(hardware)
 	if err != nil {
 		return nil, err
 	}
@@ -91,12 +99,34 @@ func newDemo(f flags, out io.Writer) (*demo, error) {
 	}
 	c.StateDir = filepath.Join(w.StateDir(), "state")
 	c.Commands.Users = whoStartedIt()
-	d := &demo{conf: c, world: w, ready: make(chan struct{}), tell: newNarrator(out)}
+	d := &demo{conf: c, world: w, herd: h, ready: make(chan struct{}), tell: newNarrator(out)}
 	d.agent, err = agent.New(c, d.outside(f))
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	return d, nil
+}
+
+// liars say that they sleep and draw all the same; the one that hangs takes connections and says nothing.
+func liars() []string { return []string{"asic-8", "asic-15"} }
+
+const hangs = "asic-10"
+
+// herd are the miners of the configuration. They boot and ramp up in seconds: real ones take minutes, too long to watch.
+func herd(c *config.Config) (*sim.Herd, error) {
+	var units []sim.Unit
+	for _, m := range c.Miners {
+		units = append(units, sim.Unit{Node: m.Node, API: m.API})
+	}
+	h, err := sim.NewHerd(units, func(n int) miners.Spec { return sim.ThreeModes(n, 3250, 5*time.Second, 8*time.Second) })
+	if err != nil {
+		return nil, err
+	}
+	for _, node := range liars() {
+		h.Load(node).Lie(true)
+	}
+	h.Machine(hangs).Set(miners.Hangs, true)
+	return h, nil
 }
 
 // whoStartedIt may command the rack through its socket, as an operator at a real one would.
@@ -125,12 +155,13 @@ func (d *demo) outside(f flags) agent.World {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	w := agent.World{
-		Bus:   func(_ context.Context, b config.Bus) (i2cbus.Transport, error) { return d.world.Bus(b.Adapter) },
-		Dial:  d.dial,
-		Clock: func() wire.Clock { return wire.Clock{Source: "simulated", OK: d.world.ClockSynced()} },
-		Ready: func() { close(d.ready) },
-		Heard: d.tell.hear,
-		Log:   log,
+		Bus:       func(_ context.Context, b config.Bus) (i2cbus.Transport, error) { return d.world.Bus(b.Adapter) },
+		Dial:      d.dial,
+		DialMiner: d.herd.Dial,
+		Clock:     func() wire.Clock { return wire.Clock{Source: "simulated", OK: d.world.ClockSynced()} },
+		Ready:     func() { close(d.ready) },
+		Heard:     d.tell.hear,
+		Log:       log,
 	}
 	if f.Broker != "" {
 		w.Local = func(ctx context.Context) (net.Listener, error) { return local.Listen(ctx, d.socket(), "") }
@@ -175,6 +206,11 @@ func (d *demo) pubLines(round int, now time.Time) []string {
 		{"outlet.cycle", "outlet/pdu-a.2", ""},
 		{"outlet.energise", "outlet/pdu-a.1", ""},
 		{"outlet.cut", "node/asic-4", `,"dry":true`},
+		{"sleep", "node/asic-3", ""},
+		{"wake", "node/asic-3", ""},
+		{"limit", "node/asic-5", `,"args":{"limit_w":2500}`},
+		{"shutdown", "group/miners", ""},
+		{"start", "group/miners", ""},
 	} {
 		out = append(out, fmt.Sprintf(`mosquitto_pub -h %s -p %s -q 1 -t %s -m '{"v":1,"id":"demo-%d-%d","op":%q,"target":%q,"exp":%d%s}'`,
 			host, port, topic, round, i+1, c.op, c.target, now.Add(life).UnixMilli(), c.more))
@@ -215,21 +251,25 @@ func (d *demo) story(ctx context.Context) error {
 	}
 	var wrong []string
 	for i, c := range []struct {
-		say, target string
-		state       rack.State
-		code        rack.Code
+		say    string
+		op     rack.Op
+		target string
+		state  rack.State
+		code   rack.Code
 	}{
-		{"A miner is shed: its outlet opens, and the meter proves it.", "outlet/pdu-a.3", rack.StateSucceeded, ""},
-		{"The GPU server must not go down: the same command is refused.", "node/gpu-1", rack.StateRejected, rack.CodeFirmGuard},
-		{"A relay whose contact is welded: it reads back open, and the watts stay.", "outlet/pdu-a.5", rack.StateFailed, rack.CodeWelded},
+		{"A miner is shed: its outlet opens, and the meter proves it.", rack.OpCut, "outlet/pdu-a.3", rack.StateSucceeded, ""},
+		{"The GPU server must not go down: the same command is refused.", rack.OpCut, "node/gpu-1", rack.StateRejected, rack.CodeFirmGuard},
+		{"A relay whose contact is welded: it reads back open, and the watts stay.", rack.OpCut, "outlet/pdu-a.5", rack.StateFailed, rack.CodeWelded},
+		{"A miner is put to sleep by its own interface: no relay moves, and the meter proves it.", rack.OpSleep, "node/asic-1", rack.StateSucceeded, ""},
+		{"It is woken, and does what it did before.", rack.OpWake, "node/asic-1", rack.StateSucceeded, ""},
 	} {
 		d.tell.say(time.Time{}, c.say)
-		st, err := d.send(ctx, fmt.Sprintf("story-%d", i+1), rack.OpCut, c.target)
+		st, err := d.send(ctx, fmt.Sprintf("story-%d", i+1), c.op, c.target)
 		if err != nil {
 			return fmt.Errorf("command %d: %w", i+1, err)
 		}
 		if st.State != c.state || st.Code != c.code {
-			wrong = append(wrong, fmt.Sprintf("cut of %s ended %s %s, expected %s %s", c.target, st.State, st.Code, c.state, c.code))
+			wrong = append(wrong, fmt.Sprintf("%s of %s ended %s %s, expected %s %s", c.op, c.target, st.State, st.Code, c.state, c.code))
 		}
 	}
 	if downs := d.world.Rack().Downs(); len(downs) > 0 {
@@ -238,6 +278,6 @@ func (d *demo) story(ctx context.Context) error {
 	if len(wrong) > 0 {
 		return errors.New(strings.Join(wrong, "; "))
 	}
-	d.tell.say(time.Time{}, "All three went as they must.")
+	d.tell.say(time.Time{}, "All five went as they must.")
 	return nil
 }

@@ -22,7 +22,7 @@ type flags struct {
 
 func main() {
 	var f flags
-	kong.Parse(&f, kong.Name("rackdemo"), kong.Description("The rack agent on a simulated rack: six miners and a GPU server on a PDU with eight outlets."))
+	kong.Parse(&f, kong.Name("rackdemo"), kong.Description("The rack agent on a simulated rack: 24 miners of several firmwares and a GPU server, on PDUs with 8 and 24 outlets."))
 	if f.Broker == "" {
 		fmt.Fprintln(os.Stderr, "rackdemo: --broker wants HOST:PORT, for example 127.0.0.1:1883")
 		os.Exit(1)

@@ -7,16 +7,19 @@ import (
 	"math"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"rackagent/agent"
+	"rackagent/agent/poll"
 	"rackagent/agent/rack"
 )
 
 // narrator prints one line per event, in words an electrician uses, in the order in which things were said.
 type narrator struct {
 	out   io.Writer
-	queue chan string // deep enough for a burst; the agent is never held up by a terminal
+	found atomic.Int64 // devices that answered at the start
+	queue chan string  // deep enough for a burst; the agent is never held up by a terminal
 }
 
 func newNarrator(out io.Writer) *narrator {
@@ -29,6 +32,8 @@ func (n *narrator) hear(h agent.Happening) {
 	case h.Event != nil && h.Event.Kind == rack.EventMessageDropped:
 		n.say(h.Event.At, "a message was refused: "+h.Event.Text)
 	case h.Event != nil && h.Event.Kind == rack.EventAuditAnchor: // a hash that nobody here keeps
+	case h.Event != nil && h.Event.Kind == rack.EventHealth && h.Event.From == string(poll.StateNew) && h.Event.To == string(poll.StateOK):
+		n.found.Add(1) // introduce says how many
 	case h.Event != nil:
 		n.say(h.Event.At, h.Event.Text)
 	case h.Outcome != nil && h.Outcome.State != rack.StateRunning:
@@ -117,7 +122,9 @@ func step(s rack.StepResult) string {
 
 // introduce says what there is.
 func (n *narrator) introduce(d *demo) {
-	n.say(time.Time{}, "A simulated rack: PDU pdu-a with eight outlets, miners asic-1 to asic-6 on 1 to 6, GPU server gpu-1 on 7 and 8.")
+	n.say(time.Time{}, "A simulated rack: PDU pdu-a with eight outlets, miners asic-1 to asic-6 on 1 to 6, GPU server gpu-1 on 7 and 8;")
+	n.say(time.Time{}, "PDU pdu-b with 24 outlets, miners asic-7 to asic-24 on 1 to 18. They speak LuxOS, Braiins OS, stock Antminer and Whatsminer.")
+	n.say(time.Time{}, fmt.Sprintf("%d devices answer. %s say that they sleep and draw all the same, once they are told to; %s hangs.", n.found.Load(), strings.Join(liars(), " and "), hangs))
 	if d.world.Broker().Address() == "" {
 		return
 	}

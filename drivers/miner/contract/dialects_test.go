@@ -8,10 +8,12 @@ import (
 
 	"rackagent/drivers/drivertest/miners"
 	antminersim "rackagent/drivers/drivertest/miners/antminer"
+	braiinssim "rackagent/drivers/drivertest/miners/braiins"
 	luxossim "rackagent/drivers/drivertest/miners/luxos"
 	whatsminersim "rackagent/drivers/drivertest/miners/whatsminer"
 	"rackagent/drivers/miner"
 	"rackagent/drivers/miner/antminer"
+	"rackagent/drivers/miner/braiins"
 	"rackagent/drivers/miner/contract"
 	"rackagent/drivers/miner/luxos"
 	"rackagent/drivers/miner/whatsminer"
@@ -113,5 +115,23 @@ func TestAntminer(t *testing.T) {
 			return contract.Rig{Miner: c, Machine: m, Host: h, Writes: func() int { return len(s.Writes()) }}
 		},
 		Mode: antminer.ModeLow, Slow: time.Minute,
+	})
+}
+
+func TestBraiins(t *testing.T) {
+	contract.Run(t, contract.Case{
+		New: func(t *testing.T, change func(*miner.Opts)) contract.Rig {
+			m := miners.New(spec(25))
+			h := miners.NewHost(m)
+			s := braiinssim.New(m, h, braiinssim.Opts{})
+			o := miner.Opts{Host: "10.0.3.17", Dial: h.Dial}
+			change(&o)
+			c, err := braiins.New(o, braiins.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return contract.Rig{Miner: c, Machine: m, Host: h, Writes: func() int { return len(s.Writes()) }}
+		},
+		Watts: true, Power: true, Slow: time.Minute,
 	})
 }
