@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"net"
 	"strings"
+	"sync"
 
 	"rackagent/agent/poll"
 	"rackagent/agent/rack"
@@ -69,6 +70,7 @@ func OfMiner(bus string) bool { return strings.HasPrefix(bus, minerBus) }
 
 // miners makes the clients of all interfaces.
 func (inv *Inventory) miners(o Opts) error {
+	o.DialMiner = atMost(mostSockets, o.DialMiner)
 	for _, c := range o.Config.Miners {
 		m, err := newMinerUnit(o, c)
 		if err != nil {
@@ -79,6 +81,44 @@ func (inv *Inventory) miners(o Opts) error {
 		inv.Devices = append(inv.Devices, m.device())
 	}
 	return nil
+}
+
+// mostSockets bounds the connections to all miners of the rack together. Each has one at a time, so that only on a larger rack
+// one waits for another.
+const mostSockets = 256
+
+// atMost bounds the connections that are open at once.
+func atMost(n int, dial func(ctx context.Context, network, address string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	if dial == nil {
+		return nil
+	}
+	room := make(chan struct{}, n)
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		select {
+		case room <- struct{}{}:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			<-room
+			return nil, err
+		}
+		return &counted{Conn: conn, leave: func() { <-room }}, nil
+	}
+}
+
+// counted is a connection that gives its place back.
+type counted struct {
+	net.Conn
+	once  sync.Once
+	leave func()
+}
+
+// Close ends it.
+func (c *counted) Close() error {
+	c.once.Do(c.leave)
+	return c.Conn.Close()
 }
 
 // minerUnit is one interface. Poll and the lane of its node share it: what is told goes before what is read.

@@ -195,3 +195,32 @@ func TestMinersWithoutANetwork(t *testing.T) {
 		t.Error("an interface that there is not")
 	}
 }
+
+// TestConnectionsAreBounded: who finds no room waits for it, within its own time.
+func TestConnectionsAreBounded(t *testing.T) {
+	open := 0
+	dial := atMost(2, func(context.Context, string, string) (net.Conn, error) {
+		open++
+		a, _ := net.Pipe()
+		return a, nil
+	})
+	get := func(ctx context.Context) net.Conn {
+		t.Helper()
+		c, err := dial(ctx, "tcp", "a:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	one, _ := get(t.Context()), get(t.Context())
+	short, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := dial(short, "tcp", "a:1"); err == nil || open != 2 {
+		t.Errorf("a third one: %v, %d open", err, open)
+	}
+	_, _ = one.Close(), one.Close()
+	get(t.Context())
+	if _, err := dial(short, "tcp", "a:1"); err == nil || open != 3 {
+		t.Errorf("closed twice, it gave two places back: %v, %d", err, open)
+	}
+}

@@ -15,15 +15,15 @@ const voltageMargin = 0.95
 // sleepingW is what a miner that is proven asleep counts for at least.
 const sleepingW = 50.0
 
-// Reservation is what a node counts for at every level of its feed: 0 only when proven off; a miner that is measured asleep
-// for sleepingW or the measured maximum of the last minute; else the configured
+// Reservation is what a node counts for at every level of its feed: 0 only when proven off; a miner that a command of ours
+// has put to sleep and that is measured asleep for sleepingW or the measured maximum of the last minute; else the configured
 // maximum, or the measured maximum of the last minute where that is higher; plus its surge while it starts.
 func (s *Snapshot) Reservation(n rack.Node, now time.Time) float64 {
 	v := s.Nodes[n.Name]
 	if !v.Starting && s.ProvenOff(n) {
 		return 0
 	}
-	if s.sleeping(n) {
+	if _, ours := s.kept(n, rack.OrderSlept); ours && s.sleeping(n) {
 		return max(sleepingW, v.PeakW)
 	}
 	w := max(n.MaxW, v.PeakW)

@@ -8,7 +8,7 @@ import (
 )
 
 // tellable holds what must be true of a node before its miner is told anything, in the order an operator would ask.
-func tellable(l *ledger, c rack.Command, n rack.Node, do rack.Verb) *rack.Refusal {
+func tellable(s *Snapshot, c rack.Command, n rack.Node, do rack.Verb) *rack.Refusal {
 	switch {
 	case n.Class.Firm():
 		return refuse(rack.CodeUnsupported, "%s is a server: %s is for miners", n.Name, do)
@@ -17,21 +17,23 @@ func tellable(l *ledger, c rack.Command, n rack.Node, do rack.Verb) *rack.Refusa
 	case c.Args.Force:
 		return refuse(rack.CodePrecondition, "force is only for a firm node, %s is not one", n.Name)
 	}
-	if r := guardTell(l.s, n.Name); r != nil {
+	if r := guardTell(s, n.Name); r != nil {
 		return r
 	}
 	open := 0
 	for _, o := range n.Outlets {
-		if closed, known := l.s.Closed(o); known && !closed {
+		if closed, known := s.Closed(o); known && !closed {
 			open++
 		}
 	}
 	if open == len(n.Outlets) {
 		return refuse(rack.CodePrecondition, "%s has no power: its outlets are open", n.Name)
 	}
-	if do != rack.DoWake && do != rack.DoRelease {
-		return nil
-	}
+	return nil
+}
+
+// roomAwake refuses what makes a miner draw all it can where a level of its feed has no room for that.
+func roomAwake(l *ledger, n rack.Node) *rack.Refusal {
 	for _, o := range n.Outlets {
 		if r := l.overLimit(n, o, l.s.awakeW(n)); r != nil {
 			return r
@@ -76,8 +78,13 @@ func mostOfNode(s *Snapshot, n rack.Node, steps []rack.Step) float64 {
 
 func tellSteps(l *ledger, c rack.Command, n rack.Node) ([]rack.Step, *rack.Refusal) {
 	do := rack.Verb(c.Op)
-	if r := tellable(l, c, n, do); r != nil {
+	if r := tellable(l.s, c, n, do); r != nil {
 		return nil, r
+	}
+	if do.Raises() {
+		if r := roomAwake(l, n); r != nil {
+			return nil, r
+		}
 	}
 	if _, ok := l.s.kept(n, rack.OrderLimited); !ok && do == rack.DoRelease {
 		return nil, refuse(rack.CodePrecondition, "nothing is kept of what %s did before a limit: there is none of this agent", n.Name)
@@ -92,7 +99,7 @@ func shutdownSteps(now time.Time, l *ledger, c rack.Command, n rack.Node) ([]rac
 	}
 	var steps []rack.Step
 	if !c.Args.Now && !allOpen(l.s, n, nil) {
-		if r := tellable(l, c, n, rack.DoSleep); r != nil {
+		if r := tellable(l.s, c, n, rack.DoSleep); r != nil {
 			if n.API == nil {
 				r.Text += "; now:true cuts it while it runs"
 			}
@@ -137,7 +144,10 @@ func startSteps(now time.Time, l *ledger, c rack.Command, n rack.Node) ([]rack.S
 	}
 	switch {
 	case n.API != nil && len(steps) == 0:
-		if r := tellable(l, c, n, rack.DoWake); r != nil {
+		if r := tellable(l.s, c, n, rack.DoWake); r != nil {
+			return nil, r
+		}
+		if r := roomAwake(l, n); r != nil {
 			return nil, r
 		}
 		fallthrough

@@ -91,7 +91,10 @@ func (m *Machine) mustWait(now time.Time, t *target, st rack.Step) bool {
 func (m *Machine) stillAllowed(now time.Time, t *target, st rack.Step) *rack.Refusal {
 	if st.Node != "" {
 		node, _ := m.world.Layout.Node(st.Node)
-		return tellable(m.world.ledger(now), t.job.cmd, node, st.Do)
+		if r := tellable(&m.world, t.job.cmd, node, st.Do); r != nil || !st.Do.Raises() {
+			return r
+		}
+		return roomAwake(m.world.ledger(now), node)
 	}
 	if r := admissible(now, &m.world, t.job.cmd, st.On); r != nil {
 		return r

@@ -19,6 +19,9 @@ const (
 // Told tells whether a step of this verb is said to a miner by its own interface; it moves no relay then.
 func (v Verb) Told() bool { return v == DoSleep || v == DoWake || v == DoLimit || v == DoRelease }
 
+// Raises tells whether what is said to a miner may make it draw all it can.
+func (v Verb) Raises() bool { return v == DoWake || v == DoRelease }
+
 // FeedLoad is what one level of the feed carries in a plan, by reservation, after the step.
 type FeedLoad struct {
 	Feed   string  `json:"feed"`

@@ -14,7 +14,7 @@ func Rules() []Rule {
 			"of an accepted, unfinished, not expired command of the same life of the agent that names its outlet (a group that holds a " +
 			"miner names no server), or by a recorded take-over of that bank that moves nothing. No step writes twice. A controller is never taken over, power-cycled or set up otherwise.", explained},
 		{"S1 disk", "A copy of the state directory holds the record behind every write that was handed over before the copy.", onDisk},
-		{"S2", "With each closing, reservations by max_w (0 only for nodes whose contacts are all open in truth) and surges of what is " +
+		{"S2", "With each closing, reservations by max_w (0 only for nodes whose contacts are all open in truth, what they drew lately for miners that a command has proven asleep) and surges of what is " +
 			"starting stay within the limit of each line of each level above, and within the outlet's rating. Measured maxima above " +
 			"max_w are not added.", withinLimits},
 		{"S3", "No write opens an outlet of a firm node, or one that feeds no configured node. No proof is accepted: this " +

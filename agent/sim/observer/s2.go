@@ -40,6 +40,10 @@ func (r *run) reservations(m move) map[*node]float64 {
 	for _, n := range r.layout.nodes {
 		if n == m.outlet.node || r.on(n, m) {
 			held[n] = n.maxW
+			if n != m.outlet.node && r.asleep(n, m.at) {
+				_, most := r.truth.between(m.at.Add(-50*time.Second), m.at, n.outlets...)
+				held[n] = max(sleepingW, most)
+			}
 		}
 	}
 	for _, c := range r.closings {
@@ -100,4 +104,39 @@ func (r *run) amperes(held map[*node]float64, level feed, line string) float64 {
 		sum += most
 	}
 	return sum
+}
+
+// sleepingW is what a miner counts for at least that sleeps.
+const sleepingW = 50.0
+
+// asleep tells whether a miner counts as asleep: a command has ended with a proof that it sleeps, and none that raises it was
+// accepted since.
+func (r *run) asleep(n *node, at time.Time) bool {
+	slept := time.Time{}
+	for _, e := range r.book.entries {
+		for _, rec := range e.ended {
+			if rec.Outcome == nil || rec.At.After(at) {
+				continue
+			}
+			for _, t := range rec.Outcome.Targets {
+				for _, s := range t.Steps {
+					if s.Do == doSleep && s.On == "node/"+n.name && s.Settled != nil && rec.At.After(slept) {
+						slept = rec.At
+					}
+				}
+			}
+		}
+	}
+	if slept.IsZero() {
+		return false
+	}
+	for _, e := range r.book.entries {
+		for _, a := range e.accepted {
+			raises := a.Command != nil && (a.Command.Op == "wake" || a.Command.Op == opStart || a.Command.Op == "release")
+			if raises && a.At.After(slept.Add(-time.Second)) && a.At.Before(at) && slices.Contains(r.layout.members(a.Command.Target), n) {
+				return false
+			}
+		}
+	}
+	return true
 }

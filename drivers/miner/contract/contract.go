@@ -44,7 +44,7 @@ type Case struct {
 // Run runs all of it.
 func Run(t *testing.T, c Case) {
 	for name, test := range map[string]func(*testing.T, Case){
-		"nothing is sent before a verb": quiet, "status": status, "sleep and wake": sleepAndWake, "limit and release": limit,
+		"nothing is sent before a verb": quiet, "status": status, "sleep and wake": sleepAndWake, "limit and release": limit, "watts over a mode": wattsOverMode,
 		"averages": averages, "numbers as texts": textNumbers, "faults of the wires": wires, "a context ends a call": contextEnds,
 		"a write without an answer": silent, "taken and not obeyed": ignored, "locked": locked, "another unit at the address": wrongUnit,
 		"what another dialect remembered": foreignSetting, "a setting fits into a record": settingFits,
@@ -214,6 +214,35 @@ func limit(t *testing.T, c Case) {
 			}
 		})
 	}
+}
+
+// wattsOverMode: a limit in watts is taken away again where another mode than the strongest was in force.
+func wattsOverMode(t *testing.T, c Case) {
+	if c.Mode == "" || !c.Watts {
+		return
+	}
+	c.within(t, func(t *testing.T, r Rig) {
+		if _, err := r.Miner.Limit(t.Context(), miner.Limit{Mode: c.Mode}, miner.Urgency{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(rest)
+		before, meant := mustSetting(t, r), r.Machine.Target()
+		for _, w := range []float64{meant.W - 100, meant.W + 300} {
+			if _, err := r.Miner.Limit(t.Context(), miner.Limit{W: w}, miner.Urgency{}); drivers.FaultOf(err) == drivers.Unsupported || drivers.FaultOf(err) == drivers.Refused {
+				continue // out of its range
+			} else if err != nil {
+				t.Fatalf("%g W: %v", w, err)
+			}
+			time.Sleep(rest)
+			if _, err := r.Miner.Release(t.Context(), before); err != nil {
+				t.Fatalf("release of %g W: %v", w, err)
+			}
+			time.Sleep(rest)
+			if now, s := r.Machine.Target(), mustSetting(t, r); now != meant || !s.Same(before) {
+				t.Errorf("after %g W it means %+v, want %+v; %+v, was %+v", w, now, meant, s, before)
+			}
+		}
+	})
 }
 
 // averages: windows that stay high through a sleep do not make a sleeper a miner.

@@ -175,7 +175,9 @@ func (s *session) bringBack(ctx context.Context, before miner.Setting) error {
 		return err
 	}
 	now := settingOf(c)
-	if before.Profile != "" && now.Profile != before.Profile {
+	// No command takes a power target away; to set a profile does, also the one that is told beside the target.
+	targeted := before.TargetW == nil && now.TargetW != nil
+	if before.Profile != "" && (now.Profile != before.Profile || targeted) {
 		if err := s.profile(ctx, before.Profile); err != nil {
 			return err
 		}
