@@ -7,9 +7,10 @@
 //   - Machine (machine.go) is the state of all accepted commands. Step takes one input and returns actions as
 //     data; it has no clock, no lock, no goroutine.
 //   - switching (switching.go) is the machine of one step on one outlet: write, read-back, settled by watts.
+//   - telling (telling.go, aims.go) is the same of one step on one miner: asked, remembered, told, word and watts.
 //   - Loop (loop.go) is the goroutine that owns the Machine, feeds it and hands its actions out. It never waits.
-//   - lane (lane.go) is the goroutine through which every action on one bus goes. It holds the firm guard
-//     (guard.go) around the only call of Cut in the program.
+//   - lane (lane.go) is the goroutine through which every action on one bus or one miner goes. relaylane.go holds the
+//     firm guard (guard.go) around the only call of Cut in the program, minerlane.go the one around the only call of Tell.
 //
 // # What a step does
 //

@@ -1,6 +1,8 @@
 package power
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -354,5 +356,72 @@ func TestLimitVerdicts(t *testing.T) {
 				t.Errorf("in force: %+v", order)
 			}
 		})
+	}
+}
+
+// A miner that a command has put to sleep leaves its room to others, while it is measured asleep; a wake needs the room again.
+func TestWhatAMinerThatSleepsCountsFor(t *testing.T) {
+	r := minersRig(t)
+	r.says()
+	asic := func(n int) rack.Node { return r.layout.Nodes[n-1] }
+	held := func(n int) float64 { return r.m.Snapshot(r.now).Reservation(asic(n), r.now) }
+	r.units["asic-2"].asleep = true // by somebody else's hand
+	r.must("s1", rack.OpSleep, "node/asic-3")
+	r.run(3 * time.Minute)
+	if a, b, c := held(1), held(2), held(3); a != 3400 || b != 3400 || c != 50 {
+		t.Errorf("awake %g, asleep by others %g, by us %g; want 3400, 3400, 50", a, b, c)
+	}
+	r.layout.Feeds[1].RatingA = 105 / 0.8 // the bank of all eight outlets: 23,450 W less 3,350 W fit, all of it does not
+	if got := r.command("w0", rack.OpWake, "node/asic-3"); got == nil || got.Code != rack.CodeLimitExceeded {
+		t.Errorf("a wake without room: %v", got)
+	}
+	r.layout.Feeds[1].RatingA = 160
+	r.units["asic-3"].draws = 900
+	r.run(30 * time.Second)
+	if c := held(3); c != 3400 {
+		t.Errorf("it draws, and counts for %g W", c)
+	}
+	r.units["asic-3"].draws = 0
+	r.units["asic-3"].silent = &drivers.Error{Op: "read", Fault: drivers.Unreachable}
+	r.run(time.Minute)
+	if c := held(3); c != 3400 {
+		t.Errorf("its interface is silent, and it counts for %g W", c)
+	}
+	r.units["asic-3"].silent, r.units["asic-3"].obeys = nil, time.Hour
+	r.run(3 * time.Minute)
+	r.must("w1", rack.OpWake, "node/asic-3")
+	r.run(10 * time.Second)
+	if c := held(3); c != 3400 {
+		t.Errorf("it was told to wake, and counts for %g W", c)
+	}
+}
+
+// deaf is a miner that notes what it is told.
+type deaf struct{ told []rack.Verb }
+
+func (d *deaf) Ask(context.Context, Question) (Word, error) { return Word{}, nil }
+func (d *deaf) Tell(_ context.Context, a Tell) (Answer, error) {
+	d.told = append(d.told, a.Do)
+	return Answer{}, nil
+}
+
+// The guard in the miner's lane judges each verb anew.
+func TestTheMinersLaneHasAGuard(t *testing.T) {
+	r := minersRig(t)
+	if _, refusal := r.lock("l1", rack.OpLock, "outlet/pdu-a.2"); refusal != nil {
+		t.Fatal(refusal)
+	}
+	snap := r.m.Snapshot(r.now)
+	d := &deaf{}
+	l := minerLane{miner: d, snapshot: func() *Snapshot { return snap }}
+	for node, code := range map[string]rack.Code{"asic-2": rack.CodeMaintenanceLock, "gpu-1": rack.CodeFirmGuard, "nobody": rack.CodeUnknownTarget} {
+		got, _ := l.carry(t.Context(), Tell{Token: 1, Node: node, Do: rack.DoSleep}).(Said)
+		var g *GuardError
+		if !errors.As(got.Err, &g) || g.Refusal.Code != code || len(d.told) != 0 {
+			t.Errorf("%s: %+v, told %v", node, got, d.told)
+		}
+	}
+	if got, _ := l.carry(t.Context(), Tell{Token: 2, Node: "asic-1", Do: rack.DoSleep}).(Said); got.Err != nil || len(d.told) != 1 {
+		t.Errorf("%+v, told %v", got, d.told)
 	}
 }

@@ -519,5 +519,65 @@ func mutants() []mutant {
 			"			t.look(time.Now())\n", "",
 			[]string{"agent/telemetry"},
 		},
+		{
+			"a sleep is said before what it interrupts is on disk", "agent/power/tellsteps.go",
+			"	case !w.miner.kept:\n", "	case !w.miner.kept && false:\n",
+			[]string{power},
+		},
+		{
+			"a miner's word alone settles a sleep", "agent/power/telling.go",
+			"	case !h.settled.IsZero():\n		w.result.Settled = ms(h.settled)\n		return w.end(", "	case true:\n		w.result.Settled = ms(h.settled)\n		return w.end(",
+			[]string{power},
+		},
+		{
+			"any watts show that a miner sleeps", "agent/power/aims.go",
+			"return sum <= a.below && base > a.below }", "return true }",
+			[]string{power},
+		},
+		{
+			"a limit is proven by the dip of a restart", "agent/power/aims.go",
+			"{ return limitHold }", "{ return 0 }",
+			[]string{power},
+		},
+		{
+			"the guard of a miner's lane is gone", "agent/power/minerlane.go",
+			"a.Node); r != nil {\n", "a.Node); r != nil && false {\n",
+			[]string{power},
+		},
+		{
+			"a shutdown does not wait for the fans", "agent/power/escalate.go",
+			"	if t.forced != nil {\n		return time.Time{}\n", "	if true {\n		return time.Time{}\n",
+			[]string{power},
+		},
+		{
+			"a shutdown escalates although another outlet fell", "agent/power/escalate.go",
+			" || !v.suspect.IsZero()", "",
+			[]string{power},
+		},
+		{
+			"a shutdown that may not be escalated is, under a deadline", "agent/power/escalate.go",
+			" && t.next+1 < len(t.plan.Steps)", "",
+			[]string{power},
+		},
+		{
+			"a sleep proves the wiring whatever else moved", "agent/power/harvest.go",
+			"	if !m.quiet(w, step) {\n", "	if false && !m.quiet(w, step) {\n",
+			[]string{power},
+		},
+		{
+			"what is kept counts as asleep, whatever it draws", "agent/power/feed.go",
+			"ours && s.sleeping(n) {", "ours {",
+			[]string{power},
+		},
+		{
+			"a restart believes that a miner was limited", "agent/power/recover.go",
+			"	default: // the watts of now do not show what they came from\n		return false\n", "	default:\n		return true\n",
+			[]string{power},
+		},
+		{
+			"two connections to one miner", "drivers/miner/turns.go",
+			"	if err := t.take(ctx); err != nil {\n		return err\n	}\n	defer t.give()\n	return f(ctx)\n", "	return f(ctx)\n",
+			[]string{"drivers/miner", whole},
+		},
 	}
 }
