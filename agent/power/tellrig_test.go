@@ -53,6 +53,12 @@ func (u *unit) watts(now time.Time, nominal float64) float64 {
 
 // minersRig is a rig whose six miners have an interface.
 func minersRig(t judge) *rig {
+	r := minersRigWith(t, nil)
+	r.run(3 * time.Second)
+	return r
+}
+
+func minersRigWith(t judge, unfinished []rack.Entry) *rig {
 	l := demoLayout()
 	for i := range l.Nodes {
 		if l.Nodes[i].Class == rack.ClassASIC {
@@ -62,14 +68,13 @@ func minersRig(t judge) *rig {
 			}
 		}
 	}
-	r := newRigWith(t, l, nil)
+	r := newRigWith(t, l, unfinished)
 	r.units = map[string]*unit{}
 	for _, n := range l.Nodes {
 		if n.API != nil {
 			r.units[n.Name] = &unit{setting: `{"mode":"high"}`}
 		}
 	}
-	r.run(3 * time.Second)
 	return r
 }
 

@@ -575,9 +575,9 @@ func mutants() []mutant {
 			[]string{power},
 		},
 		{
-			"two connections to one miner", "drivers/miner/turns.go",
-			"	if err := t.take(ctx); err != nil {\n		return err\n	}\n	defer t.give()\n	return f(ctx)\n", "	return f(ctx)\n",
-			[]string{"drivers/miner", whole},
+			"a reading does not give way to a verb", "drivers/miner/turns.go",
+			"	if t.stop != nil {\n		t.stop()\n	}\n", "",
+			[]string{"drivers/miner"},
 		},
 	}
 }
