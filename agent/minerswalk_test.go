@@ -118,6 +118,7 @@ func (w *minersWalker) end() {
 			w.herd.Machine(u.Node).Set(q, false)
 		}
 	}
+	time.Sleep(time.Minute) // until boards have said again who they are, an unsigned unlock is refused
 	w.unlock()
 	time.Sleep(22 * time.Minute) // the longest that a miner may take to obey, and the commands that wait behind it
 	for _, op := range []string{"start", "release"} {
