@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"rackagent/agent/rack"
@@ -63,7 +64,7 @@ func (m *Machine) said(now time.Time, in Said) {
 	delete(m.waiting, in.Token)
 	w := t.current
 	switch {
-	case w == nil:
+	case w == nil || w.miner == nil: // the target has gone on
 	case w.state == stageAsking && w.token == in.Token:
 		m.asked(now, t, in)
 	case w.state == stageWriting && w.token == in.Token:
@@ -231,7 +232,7 @@ func (m *Machine) told(now time.Time, t *target, in Said) {
 	if !in.Answer.Taken.IsZero() {
 		m.emit(rack.Event{
 			Kind: rack.EventMinerTold, Severity: rack.Info, Device: w.step.Node, Node: w.step.Node, Command: t.job.cmd.ID, To: string(w.step.Do),
-			Reason: joined(in.Answer.Notes), Text: fmt.Sprintf("%s took the verb %s", w.step.Node, w.step.Do),
+			Reason: strings.Join(in.Answer.Notes, "; "), Text: fmt.Sprintf("%s took the verb %s", w.step.Node, w.step.Do),
 		})
 	}
 	v := w.said(&m.world, in)
@@ -241,17 +242,6 @@ func (m *Machine) told(now time.Time, t *target, in Said) {
 	case v != nil:
 		m.stepEnded(now, t, *v)
 	}
-}
-
-func joined(notes []string) string {
-	out := ""
-	for i, n := range notes {
-		if i > 0 {
-			out += "; "
-		}
-		out += n
-	}
-	return out
 }
 
 // settleTelling brings a step on a miner further that was told.

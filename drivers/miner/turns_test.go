@@ -35,7 +35,7 @@ func TestTurns(t *testing.T) {
 		var all sync.WaitGroup
 		all.Go(func() {
 			err := turns.Read(t.Context(), func(ctx context.Context) error { reads++; return call(ctx, 5*time.Second) })
-			if took := time.Since(began); err != nil || took != 9*time.Second || reads != 2 {
+			if took := time.Since(began); err != nil || took != 9*time.Second || reads < 2 {
 				t.Errorf("the reading: %v after %s, %d times", err, took, reads)
 			}
 		})

@@ -38,6 +38,7 @@ type commandLine struct {
 	Run           runCmd     `cmd:"" help:"Run the agent. This is what the service does."`
 	Check         checkCmd   `cmd:"" help:"Judge the configuration: every mistake, with its line."`
 	Devices       devicesCmd `cmd:"" help:"List buses, GPIO lines and PDUs. Reads only."`
+	Miners        minersCmd  `cmd:"" help:"Look for miners on the network. Reads only."`
 	Models        modelsCmd  `cmd:"" help:"List, show and check PDU models and PSU profiles."`
 	Status        statusCmd  `cmd:"" help:"Show how the rack stands, as the running agent sees it."`
 	Command       commandCmd `cmd:"" help:"Send a command through the broker, or the local socket, and follow it to its end."`
