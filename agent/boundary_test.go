@@ -42,9 +42,10 @@ var mayImport = map[string][]string{
 	"drivers/pdu":         {"drivers", "drivers/i2cbus", "drivers/fru", "drivers/chip", "periph.io/x/conn/v3", "github.com/goccy/go-yaml"},
 	"drivers/miner":       {"=drivers"},
 	"drivers/miner/rpc":   {"=drivers", "=drivers/miner"},
+	"drivers/miner/web":   {"=drivers/miner"},
 	// What every dialect must do: tests, and for tests alone.
 	"drivers/miner/contract": {"=drivers", "=drivers/miner", "=drivers/drivertest/miners"},
-	"drivers/miner/*":        {"=drivers", "=drivers/miner", "drivers/miner/rpc"},
+	"drivers/miner/*":        {"=drivers", "=drivers/miner", "drivers/miner/rpc", "drivers/miner/web"},
 	"drivers/drivertest":     {"drivers", "periph.io/x/conn/v3"},
 	// A simulated miner knows its protocol and its machine, and nothing of the clients that it judges.
 	"drivers/drivertest/miners":   {},

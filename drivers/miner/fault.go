@@ -2,6 +2,7 @@ package miner
 
 import (
 	"fmt"
+	"net"
 
 	"rackagent/drivers"
 )
@@ -26,4 +27,10 @@ func (o *Opts) Remembered(before Setting, dialect, command string) error {
 		return nil
 	}
 	return o.Fault("write", command, drivers.Unsupported, fmt.Errorf("what is remembered is of dialect %q", before.Dialect))
+}
+
+// PlainMAC tells whether a MAC address is written as Opts.MAC has to be: lower case, with colons.
+func PlainMAC(s string) bool {
+	mac, err := net.ParseMAC(s)
+	return err == nil && mac.String() == s
 }

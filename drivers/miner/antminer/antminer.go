@@ -15,7 +15,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,7 +75,7 @@ func New(o miner.Opts, x Options) (*Miner, error) {
 		return nil, fmt.Errorf("%w: Host and Dial are required", ErrOpts)
 	case !inHeader(o.Host) || strings.ContainsAny(o.Host, " /") || !inHeader(o.User) || strings.Contains(o.User, ":"):
 		return nil, fmt.Errorf("%w: Host or User cannot stand in a request", ErrOpts)
-	case o.MAC != "" && !plainMAC(o.MAC):
+	case o.MAC != "" && !miner.PlainMAC(o.MAC):
 		return nil, fmt.Errorf("%w: MAC must be lower case with colons", ErrOpts)
 	}
 	if o.User == "" {
@@ -111,13 +110,6 @@ func modeOf(text string) (string, bool) {
 	}
 	return strconv.Itoa(n), true
 }
-
-func plainMAC(s string) bool {
-	mac, err := net.ParseMAC(s)
-	return err == nil && mac.String() == s
-}
-
-func macOf(text string) string { return strings.ToLower(strings.ReplaceAll(rpc.Plain(text), "-", ":")) }
 
 // Limits of a write.
 const (

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"time"
 
 	"rackagent/drivers/miner"
 	"rackagent/drivers/miner/rpc"
@@ -24,7 +23,7 @@ func identity(got reports) (model, firmware string) {
 // statusOf puts a status together from the reports that there are. A page goes before the report of 4028 that it stands for.
 func statusOf(got reports, x extras) miner.Status {
 	info := got[pageInfo]
-	s := miner.Status{Serial: rpc.Plain(info.Text("serinum")), MAC: macOf(info.Text("macaddr"))}
+	s := miner.Status{Serial: rpc.Plain(info.Text("serinum")), MAC: rpc.MAC(info.Text("macaddr"))}
 	s.Model, s.Firmware = identity(got)
 	for _, page := range [...]string{pageSummary, pageStats, pagePools} {
 		s.API = cmp.Or(s.API, rpc.Plain(got[page].Object("STATUS").Text("api_version")))
@@ -140,15 +139,4 @@ func poolsOf(list []rpc.Object, url, status string) []miner.Pool {
 		out = append(out, pool)
 	}
 	return out
-}
-
-// maxSeconds bounds a duration: over 30 years is no time that a miner ran.
-const maxSeconds = 1e9
-
-func seconds(n *float64) *time.Duration {
-	if n == nil || !(*n >= 0 && *n < maxSeconds) {
-		return nil
-	}
-	d := time.Duration(*n * float64(time.Second))
-	return &d
 }

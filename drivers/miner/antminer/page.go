@@ -1,20 +1,16 @@
 package antminer
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
-	"rackagent/drivers/miner"
 	"rackagent/drivers/miner/rpc"
+	"rackagent/drivers/miner/web"
 )
 
 const cgi = "/cgi-bin/"
@@ -29,15 +25,6 @@ const (
 	pageSet     = "set_miner_conf.cgi"
 )
 
-// maxHead bounds what stands before a body, in bytes. Arbitrary: real heads have some hundred.
-const maxHead = 64 << 10
-
-var (
-	errNoHTTP  = errors.New("the reply is no HTTP")
-	errCut     = errors.New("the connection ended before the reply did")
-	errTooLong = errors.New("the reply does not end")
-)
-
 // request is one, and what it is called in errors.
 type request struct {
 	kind   rpc.Kind
@@ -50,20 +37,15 @@ type request struct {
 
 func (r request) name() string { return strings.TrimPrefix(r.path, cgi) }
 
-// page is what came back: a body only of a success, and bounded.
-type page struct {
-	status     int // 0: none came
-	challenges []string
-	body       []byte
-}
-
 // exchange sends a request on a connection of its own, which is closed when the reply is in: the web server of these units
 // resets connections that were to be used again. No redirect is followed and no proxy asked. The faults are those of
 // rpc.Client.Converse.
-func (m *Miner) exchange(ctx context.Context, c *rpc.Client, r request) (page, error) {
-	var p page
+func (m *Miner) exchange(ctx context.Context, c *rpc.Client, r request) (web.Page, error) {
+	var p web.Page
 	_, err := c.Converse(ctx, r.kind, r.name(), m.bytes(r), r.limit, func(_ context.Context, conn net.Conn) ([]byte, error) {
-		return nil, p.read(conn)
+		var err error
+		p, err = web.Read(conn, func(status int) bool { return status == http.StatusOK })
+		return nil, err
 	})
 	return p, err
 }
@@ -86,45 +68,4 @@ func (m *Miner) bytes(r request) []byte {
 	b.WriteString("\r\n")
 	b.Write(r.body)
 	return b.Bytes()
-}
-
-// read takes a reply, and what stands before it that is none (100 Continue). The body of what is no success is left alone:
-// the connection may have been reset behind its head.
-func (p *page) read(from io.Reader) error {
-	in := bufio.NewReader(io.LimitReader(from, maxHead+miner.MaxReply))
-	for range 3 {
-		h, err := http.ReadResponse(in, nil)
-		if err != nil {
-			return unquoted(err)
-		}
-		defer h.Body.Close()
-		if h.StatusCode < http.StatusOK {
-			continue
-		}
-		p.status, p.challenges = h.StatusCode, h.Header.Values("WWW-Authenticate")
-		if p.status != http.StatusOK {
-			return nil
-		}
-		p.body, err = io.ReadAll(io.LimitReader(h.Body, miner.MaxReply+1))
-		switch {
-		case err != nil:
-			return unquoted(err)
-		case len(p.body) > miner.MaxReply:
-			return errTooLong
-		}
-		return nil
-	}
-	return errNoHTTP
-}
-
-// unquoted leaves out of an error what the reply said: it is of any length, and not for people.
-func unquoted(err error) error {
-	var wire *net.OpError
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return err
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe), errors.As(err, &wire):
-		return fmt.Errorf("%w: %w", errCut, err)
-	}
-	return errNoHTTP
 }

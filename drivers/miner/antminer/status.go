@@ -152,10 +152,10 @@ func (m *Miner) extras(ctx context.Context) extras {
 	}
 	ask := func(path string) string {
 		p, err := m.exchange(ctx, m.extra, request{kind: rpc.Read, method: http.MethodGet, path: path, limit: miner.ReadLimit})
-		if err != nil || p.status != http.StatusOK {
+		if err != nil || p.Status != http.StatusOK {
 			return ""
 		}
-		return string(bytes.TrimSpace(p.body))
+		return string(bytes.TrimSpace(p.Body))
 	}
 	return extras{ask(pageWarning), ask(pagePower)}
 }

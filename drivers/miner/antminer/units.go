@@ -54,7 +54,7 @@ func nominal(s *miner.Status, ths *float64) {
 
 func uptime(s *miner.Status, n *float64) {
 	if s.Uptime == nil {
-		s.Uptime = seconds(n)
+		s.Uptime = rpc.Seconds(n)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"rackagent/drivers"
 	"rackagent/drivers/miner"
 	"rackagent/drivers/miner/rpc"
+	"rackagent/drivers/miner/web"
 )
 
 // visit is the log-in of one verb. A challenge is answered again for the next read, with the next nc, until the unit does not
@@ -54,9 +55,9 @@ func (v *visit) authorise(r *request) {
 }
 
 // challenged takes the challenge of a refusal.
-func (v *visit) challenged(r request, p page) error {
+func (v *visit) challenged(r request, p web.Page) error {
 	var err error
-	if v.c, err = challengeOf(p.challenges); err != nil {
+	if v.c, err = challengeOf(p.Header.Values("WWW-Authenticate")); err != nil {
 		return v.m.o.Fault(r.kind.String(), r.name(), drivers.Denied, err)
 	}
 	return nil
@@ -73,8 +74,8 @@ func (v *visit) get(ctx context.Context, name string) ([]byte, error) {
 	v.authorise(&r)
 	again := v.c != nil
 	p, err := v.read(ctx, &r)
-	v.once = v.once || again && (err != nil || r.auth == "" || p.status == http.StatusUnauthorized)
-	for i := 0; i < answers && p.status == http.StatusUnauthorized; i++ {
+	v.once = v.once || again && (err != nil || r.auth == "" || p.Status == http.StatusUnauthorized)
+	for i := 0; i < answers && p.Status == http.StatusUnauthorized; i++ {
 		if err := v.challenged(r, p); err != nil {
 			return nil, err
 		}
@@ -85,23 +86,23 @@ func (v *visit) get(ctx context.Context, name string) ([]byte, error) {
 		return nil, err
 	}
 	switch {
-	case p.status == http.StatusUnauthorized && r.auth == "": // what was answered was reset
-		return nil, v.m.o.Fault("read", name, drivers.Corrupt, errCut)
-	case p.status == http.StatusUnauthorized:
+	case p.Status == http.StatusUnauthorized && r.auth == "": // what was answered was reset
+		return nil, v.m.o.Fault("read", name, drivers.Corrupt, web.ErrCut)
+	case p.Status == http.StatusUnauthorized:
 		return nil, v.m.o.Fault("read", name, drivers.Denied, errPassword)
 	}
 	v.proved = v.proved || r.auth != ""
-	if f := faultOf(p.status); f != drivers.None {
-		return nil, v.m.o.Fault("read", name, f, statusError(p.status))
+	if f := faultOf(p.Status); f != drivers.None {
+		return nil, v.m.o.Fault("read", name, f, statusError(p.Status))
 	}
-	return p.body, nil
+	return p.Body, nil
 }
 
 // read sends a request that changes nothing. Where the connection ends without a reply it begins anew, once and without
 // credentials: the web server of these units resets connections, and may have seen the nonce.
-func (v *visit) read(ctx context.Context, r *request) (page, error) {
+func (v *visit) read(ctx context.Context, r *request) (web.Page, error) {
 	p, err := v.m.exchange(ctx, v.m.web, *r)
-	if p.status == 0 && errors.Is(err, errCut) && ctx.Err() == nil {
+	if p.Status == 0 && errors.Is(err, web.ErrCut) && ctx.Err() == nil {
 		v.c, r.auth = nil, ""
 		return v.m.exchange(ctx, v.m.web, *r)
 	}
@@ -110,35 +111,35 @@ func (v *visit) read(ctx context.Context, r *request) (page, error) {
 
 // post sends a body, with a challenge of its own. It comes from a page that only reads: a body that a unit gets without
 // credentials might be taken, and an empty one would wipe the configuration on builds of before 2023-07.
-func (v *visit) post(ctx context.Context, name string, body []byte) (page, error) {
+func (v *visit) post(ctx context.Context, name string, body []byte) (web.Page, error) {
 	probe := request{kind: rpc.Read, method: http.MethodGet, path: cgi + pageConf, limit: miner.ReadLimit}
 	p, err := v.read(ctx, &probe)
 	if err != nil {
-		return page{}, err
+		return web.Page{}, err
 	}
-	if f := faultOf(p.status); f != drivers.None && f != drivers.Denied {
-		return page{}, v.m.o.Fault("read", pageConf, f, statusError(p.status))
+	if f := faultOf(p.Status); f != drivers.None && f != drivers.Denied {
+		return web.Page{}, v.m.o.Fault("read", pageConf, f, statusError(p.Status))
 	}
 	r := request{kind: rpc.Write, method: http.MethodPost, path: cgi + name, body: body, limit: postLimit}
 	for range answers {
-		if p.status == http.StatusUnauthorized {
+		if p.Status == http.StatusUnauthorized {
 			if err := v.challenged(r, p); err != nil {
-				return page{}, err
+				return web.Page{}, err
 			}
 			v.authorise(&r)
 		}
-		if p, err = v.m.exchange(ctx, v.m.web, r); p.status != http.StatusUnauthorized {
+		if p, err = v.m.exchange(ctx, v.m.web, r); p.Status != http.StatusUnauthorized {
 			break
 		}
 	}
 	v.c = nil
 	switch {
 	case err != nil:
-		return page{}, err
-	case p.status == http.StatusUnauthorized && !v.proved:
-		return page{}, v.m.o.Fault("write", name, drivers.Denied, errPassword)
-	case p.status == http.StatusUnauthorized: // the same password reads
-		return page{}, v.m.o.Fault("write", name, drivers.Locked, statusError(p.status))
+		return web.Page{}, err
+	case p.Status == http.StatusUnauthorized && !v.proved:
+		return web.Page{}, v.m.o.Fault("write", name, drivers.Denied, errPassword)
+	case p.Status == http.StatusUnauthorized: // the same password reads
+		return web.Page{}, v.m.o.Fault("write", name, drivers.Locked, statusError(p.Status))
 	}
 	return p, nil
 }

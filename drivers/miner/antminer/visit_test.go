@@ -303,7 +303,7 @@ func TestReplies(t *testing.T) {
 		"nothing":                      {"", drivers.Corrupt},
 		"cut in the head":              {"HTTP/1.1 200 OK\r\nServ", drivers.Corrupt},
 		"cut in the body":              {"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + config, drivers.Corrupt},
-		"a body without an end":        {"HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat(" ", miner.MaxReply+maxHead), drivers.Corrupt},
+		"a body without an end":        {"HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat(" ", miner.MaxReply+64<<10), drivers.Corrupt},
 		"a head without an end":        {"HTTP/1.1 200 OK\r\n" + strings.Repeat("x: y\r\n", miner.MaxReply/4), drivers.Corrupt},
 		"sent elsewhere":               {"HTTP/1.1 302 Found\r\nLocation: https://10.0.3.17/\r\n\r\n", drivers.Corrupt},
 	} {

@@ -11,6 +11,7 @@ import (
 	"rackagent/drivers"
 	"rackagent/drivers/miner"
 	"rackagent/drivers/miner/rpc"
+	"rackagent/drivers/miner/web"
 )
 
 // What a write may note.
@@ -127,7 +128,7 @@ func (v *visit) whose(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return v.m.o.Meant(macOf(info.Text("macaddr")), pageInfo)
+	return v.m.o.Meant(rpc.MAC(info.Text("macaddr")), pageInfo)
 }
 
 // already answers for a configuration that is as it should be. A unit that runs in another mode all the same takes a reboot, or
@@ -206,16 +207,16 @@ func (v *visit) send(ctx context.Context, a *miner.Answer, body []byte) error {
 }
 
 // takenOf reads the answer to a configuration. One that cannot be read leaves open whether the unit obeys.
-func takenOf(p page) (string, drivers.Fault, error) {
-	switch f := faultOf(p.status); {
-	case f == drivers.Corrupt && p.status >= http.StatusBadRequest && p.status < http.StatusInternalServerError:
-		return "", drivers.Refused, statusError(p.status)
+func takenOf(p web.Page) (string, drivers.Fault, error) {
+	switch f := faultOf(p.Status); {
+	case f == drivers.Corrupt && p.Status >= http.StatusBadRequest && p.Status < http.StatusInternalServerError:
+		return "", drivers.Refused, statusError(p.Status)
 	case f == drivers.Corrupt:
-		return "", drivers.Unsure, statusError(p.status)
+		return "", drivers.Unsure, statusError(p.Status)
 	case f != drivers.None:
-		return "", f, statusError(p.status)
+		return "", f, statusError(p.Status)
 	}
-	o, err := rpc.Decode(p.body)
+	o, err := rpc.Decode(p.Body)
 	if err != nil {
 		return "", drivers.Unsure, rpc.ErrNoJSON
 	}

@@ -17,8 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
-	"strings"
 	"time"
 
 	"rackagent/drivers"
@@ -72,7 +70,7 @@ func New(o miner.Opts, x Options) (*Miner, error) {
 	switch {
 	case o.Host == "" || o.Dial == nil:
 		return nil, fmt.Errorf("%w: Host and Dial are required", ErrOpts)
-	case o.MAC != "" && !plainMAC(o.MAC):
+	case o.MAC != "" && !miner.PlainMAC(o.MAC):
 		return nil, fmt.Errorf("%w: MAC must be lower case with colons", ErrOpts)
 	}
 	if o.User == "" {
@@ -82,11 +80,6 @@ func New(o miner.Opts, x Options) (*Miner, error) {
 		o.Now = time.Now
 	}
 	return &Miner{o: o, x: x, web: rpc.New(o, Port), old: rpc.New(o, rpc.Port)}, nil
-}
-
-func plainMAC(s string) bool {
-	mac, err := net.ParseMAC(s)
-	return err == nil && mac.String() == s
 }
 
 // speaker is the interface that the unit has: REST if it takes a log-in, 4028 if it knows of none. A web server that does not
@@ -227,5 +220,3 @@ func lacks(err error) bool {
 	}
 	return false
 }
-
-func macOf(text string) string { return strings.ToLower(strings.ReplaceAll(rpc.Plain(text), "-", ":")) }

@@ -1,7 +1,6 @@
 package braiins
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -10,25 +9,15 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"rackagent/drivers"
-	"rackagent/drivers/miner"
 	"rackagent/drivers/miner/rpc"
+	"rackagent/drivers/miner/web"
 )
 
 const base = "/api/v1/"
-
-// maxHead bounds what stands before a body, in bytes. Arbitrary: real heads have some hundred.
-const maxHead = 64 << 10
-
-var (
-	errNoHTTP  = errors.New("the reply is no HTTP")
-	errCut     = errors.New("the reply ends in the middle")
-	errTooLong = errors.New("the reply does not end")
-)
 
 // call is one request.
 type call struct {
@@ -42,23 +31,17 @@ type call struct {
 // name is what the call is called in errors.
 func (c call) name() string { return c.method + " " + c.path }
 
-// response is what came back: any status, and a bounded body.
-type response struct {
-	status int
-	body   []byte
-}
-
 // exchange sends a request on a connection of its own, which is closed when the reply is in: nothing is kept open, no redirect
 // is followed and no proxy asked. The faults are those of rpc.Client.Converse.
-func (m *Miner) exchange(ctx context.Context, c call, token string) (response, error) {
+func (m *Miner) exchange(ctx context.Context, c call, token string) (web.Page, error) {
 	request, err := m.request(c, token)
 	if err != nil {
-		return response{}, err
+		return web.Page{}, err
 	}
-	var r response
+	var r web.Page
 	_, err = m.web.Converse(ctx, c.kind, c.name(), request, c.limit, func(_ context.Context, conn net.Conn) ([]byte, error) {
 		var err error
-		r, err = readResponse(conn)
+		r, err = web.Read(conn, nil)
 		return nil, err
 	})
 	return r, err
@@ -86,46 +69,6 @@ func (m *Miner) request(c call, token string) ([]byte, error) {
 		return nil, m.o.Fault(c.kind.String(), c.name(), drivers.Unsupported, errors.New("this cannot be put into a request"))
 	}
 	return b.Bytes(), nil
-}
-
-// readResponse reads one, and what stands before it that is none (100 Continue).
-func readResponse(from io.Reader) (response, error) {
-	in := bufio.NewReader(io.LimitReader(from, maxHead+miner.MaxReply))
-	for range 3 {
-		r, err := oneResponse(in)
-		if err != nil || r.status >= http.StatusOK {
-			return r, err
-		}
-	}
-	return response{}, errNoHTTP
-}
-
-func oneResponse(in *bufio.Reader) (response, error) {
-	h, err := http.ReadResponse(in, nil)
-	if err != nil {
-		return response{}, unquoted(err)
-	}
-	defer h.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(h.Body, miner.MaxReply+1))
-	switch {
-	case err != nil:
-		return response{}, unquoted(err)
-	case len(body) > miner.MaxReply:
-		return response{}, errTooLong
-	}
-	return response{h.StatusCode, body}, nil
-}
-
-// unquoted leaves out of an error what the reply said: it may have been a token.
-func unquoted(err error) error {
-	var wire *net.OpError
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &wire):
-		return err
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe):
-		return errCut
-	}
-	return errNoHTTP
 }
 
 // list is the member that a reply stands in which is a list and no object.

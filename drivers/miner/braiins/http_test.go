@@ -15,6 +15,7 @@ import (
 	"rackagent/drivers"
 	"rackagent/drivers/miner"
 	"rackagent/drivers/miner/rpc"
+	"rackagent/drivers/miner/web"
 )
 
 // TestRequest: the bytes that go out.
@@ -54,25 +55,25 @@ func TestReadResponse(t *testing.T) {
 		"chunks":          {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n", 200, "{}", nil},
 		"none":            {"HTTP/1.1 204 No Content\r\n\r\n", 204, "", nil},
 		"after another":   {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", 401, "", nil},
-		"never":           {strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 9), 0, "", errNoHTTP},
+		"never":           {strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 9), 0, "", web.ErrNoHTTP},
 		"the most":        {"HTTP/1.1 200 OK\r\n\r\n" + big, 200, big, nil},
-		"too much":        {"HTTP/1.1 200 OK\r\n\r\n" + big + " ", 0, "", errTooLong},
-		"too many chunks": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat("1\r\n \r\n", 300_000), 0, "", errCut},
-		"a head too long": {"HTTP/1.1 200 OK\r\nX: " + big + big, 0, "", errCut},
-		"cut in the body": {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", 0, "", errCut},
-		"cut in the head": {"HTTP/1.1 200 OK\r\nContent-Le", 0, "", errNoHTTP},
-		"cut in a chunk":  {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{", 0, "", errCut},
-		"nothing":         {"", 0, "", errCut},
-		"no HTTP":         {`{"token":"Zm9vYmFy1"}` + "\r\n\r\n", 0, "", errNoHTTP},
-		"no chunks":       {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZm9vYmFy1\r\n", 0, "", errNoHTTP},
+		"too much":        {"HTTP/1.1 200 OK\r\n\r\n" + big + " ", 0, "", web.ErrTooLong},
+		"too many chunks": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat("1\r\n \r\n", 300_000), 0, "", web.ErrCut},
+		"a head too long": {"HTTP/1.1 200 OK\r\nX: " + big + big, 0, "", web.ErrCut},
+		"cut in the body": {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", 0, "", web.ErrCut},
+		"cut in the head": {"HTTP/1.1 200 OK\r\nContent-Le", 0, "", web.ErrNoHTTP},
+		"cut in a chunk":  {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{", 0, "", web.ErrCut},
+		"nothing":         {"", 0, "", web.ErrCut},
+		"no HTTP":         {`{"token":"Zm9vYmFy1"}` + "\r\n\r\n", 0, "", web.ErrNoHTTP},
+		"no chunks":       {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZm9vYmFy1\r\n", 0, "", web.ErrNoHTTP},
 	} {
 		for kind, in := range map[string]io.Reader{"at once": strings.NewReader(c.text), "byte by byte": iotest.OneByteReader(strings.NewReader(c.text))} {
 			if kind != "at once" && len(c.text) > 1000 {
 				continue // it takes long, and shows nothing more
 			}
-			r, err := readResponse(in)
-			if !errors.Is(err, c.err) || r.status != c.status || string(r.body) != c.body {
-				t.Errorf("%s, %s: %d %.40q %v", name, kind, r.status, r.body, err)
+			r, err := web.Read(in, nil)
+			if !errors.Is(err, c.err) || err == nil && r.Status != c.status || string(r.Body) != c.body {
+				t.Errorf("%s, %s: %d %.40q %v", name, kind, r.Status, r.Body, err)
 			}
 			if err != nil && strings.Contains(err.Error(), "Zm9v") {
 				t.Errorf("%s: %v", name, err)
@@ -80,7 +81,7 @@ func TestReadResponse(t *testing.T) {
 		}
 	}
 	late := fmt.Errorf("read: %w", os.ErrDeadlineExceeded)
-	if _, err := readResponse(io.MultiReader(strings.NewReader("HTTP/1.1 200 OK\r\n"), iotest.ErrReader(late))); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := web.Read(io.MultiReader(strings.NewReader("HTTP/1.1 200 OK\r\n"), iotest.ErrReader(late)), nil); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
 }
@@ -131,20 +132,20 @@ func FuzzResponse(f *testing.F) {
 	}
 	const secret = "Zm9vYmFyMTIz"
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		r, err := readResponse(bytes.NewReader(raw))
+		r, err := web.Read(bytes.NewReader(raw), nil)
 		if err != nil {
-			if r.status != 0 || strings.Contains(err.Error(), secret) {
-				t.Fatalf("%d, %v", r.status, err)
+			if strings.Contains(err.Error(), secret) {
+				t.Fatalf("%d, %v", r.Status, err)
 			}
 			return
 		}
-		if r.status < 200 || len(r.body) > miner.MaxReply {
-			t.Fatalf("%d, %d bytes", r.status, len(r.body))
+		if r.Status < 200 || len(r.Body) > miner.MaxReply {
+			t.Fatalf("%d, %d bytes", r.Status, len(r.Body))
 		}
 		for _, k := range []rpc.Kind{rpc.Read, rpc.Write} {
-			fault, err := r.refusal(k, secret)
+			fault, err := refusalOf(r, k, secret)
 			if (fault == drivers.None) != (err == nil) || err != nil && strings.Contains(err.Error(), secret) {
-				t.Errorf("%d: %s, %v", r.status, fault, err)
+				t.Errorf("%d: %s, %v", r.Status, fault, err)
 			}
 		}
 		tok, fault, err := tokenOf(r, secret)

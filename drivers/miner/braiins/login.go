@@ -13,6 +13,7 @@ import (
 	"rackagent/drivers"
 	"rackagent/drivers/miner"
 	"rackagent/drivers/miner/rpc"
+	"rackagent/drivers/miner/web"
 )
 
 // factory is the user and the password that a unit comes with.
@@ -76,14 +77,14 @@ func (m *Miner) password(what string) (string, error) {
 }
 
 // tokenOf reads the reply to a log-in.
-func tokenOf(r response, password string) (token, drivers.Fault, error) {
-	switch f, err := r.refusal(rpc.Read, password); {
+func tokenOf(r web.Page, password string) (token, drivers.Fault, error) {
+	switch f, err := refusalOf(r, rpc.Read, password); {
 	case f == drivers.Denied, f == drivers.Locked:
 		return token{}, drivers.Denied, errPassword
 	case err != nil:
 		return token{}, f, err
 	}
-	o, err := document(r.body)
+	o, err := document(r.Body)
 	if err != nil {
 		return token{}, drivers.Corrupt, err
 	}
@@ -110,7 +111,7 @@ func (m *Miner) send(ctx context.Context, c call) ([]byte, error) {
 		}
 	}
 	r, err := m.exchange(ctx, c, m.token.text)
-	if err == nil && r.status == http.StatusUnauthorized {
+	if err == nil && r.Status == http.StatusUnauthorized {
 		if err := m.login(ctx); err != nil {
 			return nil, err
 		}
@@ -119,15 +120,15 @@ func (m *Miner) send(ctx context.Context, c call) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.status == http.StatusUnauthorized {
+	if r.Status == http.StatusUnauthorized {
 		m.token = token{}
 		return nil, m.o.Fault(c.kind.String(), c.name(), drivers.Denied, errFresh)
 	}
 	m.token.used = m.o.Now()
-	if f, err := r.refusal(c.kind, m.token.text); err != nil {
+	if f, err := refusalOf(r, c.kind, m.token.text); err != nil {
 		return nil, m.o.Fault(c.kind.String(), c.name(), f, err)
 	}
-	return r.body, nil
+	return r.Body, nil
 }
 
 // get reads one report.

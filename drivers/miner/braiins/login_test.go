@@ -15,6 +15,7 @@ import (
 	"rackagent/drivers"
 	"rackagent/drivers/miner"
 	"rackagent/drivers/miner/rpc"
+	"rackagent/drivers/miner/web"
 )
 
 func TestNew(t *testing.T) {
@@ -131,15 +132,15 @@ func TestPassword(t *testing.T) {
 // TestTokenOf: what is a log-in, and what is not.
 func TestTokenOf(t *testing.T) {
 	for name, c := range map[string]struct {
-		r    response
+		r    web.Page
 		want drivers.Fault
 	}{
-		"good": {response{200, []byte(`{"token":"abc","timeout_s":3600}`)}, drivers.None}, "201": {response{201, []byte(`{"token":"abc"}`)}, drivers.None},
-		"no such method": {response{405, nil}, drivers.Unsupported}, "no such path": {response{404, []byte("<html>")}, drivers.Unsupported},
-		"elsewhere": {response{307, nil}, drivers.Unsupported}, "wrong": {response{401, nil}, drivers.Denied}, "forbidden": {response{403, nil}, drivers.Denied},
-		"busy": {response{503, nil}, drivers.Busy}, "too many": {response{429, nil}, drivers.Busy}, "no process": {response{502, nil}, drivers.Unreachable},
-		"broken": {response{500, nil}, drivers.Refused}, "a page": {response{200, []byte("<html>")}, drivers.Corrupt}, "no token": {response{200, []byte(`{}`)}, drivers.Corrupt},
-		"two lines": {response{200, []byte(`{"token":"a\r\nX: y"}`)}, drivers.Corrupt}, "two words": {response{200, []byte(`{"token":"a b"}`)}, drivers.Corrupt},
+		"good": {web.Page{Status: 200, Body: []byte(`{"token":"abc","timeout_s":3600}`)}, drivers.None}, "201": {web.Page{Status: 201, Body: []byte(`{"token":"abc"}`)}, drivers.None},
+		"no such method": {web.Page{Status: 405, Body: nil}, drivers.Unsupported}, "no such path": {web.Page{Status: 404, Body: []byte("<html>")}, drivers.Unsupported},
+		"elsewhere": {web.Page{Status: 307, Body: nil}, drivers.Unsupported}, "wrong": {web.Page{Status: 401, Body: nil}, drivers.Denied}, "forbidden": {web.Page{Status: 403, Body: nil}, drivers.Denied},
+		"busy": {web.Page{Status: 503, Body: nil}, drivers.Busy}, "too many": {web.Page{Status: 429, Body: nil}, drivers.Busy}, "no process": {web.Page{Status: 502, Body: nil}, drivers.Unreachable},
+		"broken": {web.Page{Status: 500, Body: nil}, drivers.Refused}, "a page": {web.Page{Status: 200, Body: []byte("<html>")}, drivers.Corrupt}, "no token": {web.Page{Status: 200, Body: []byte(`{}`)}, drivers.Corrupt},
+		"two lines": {web.Page{Status: 200, Body: []byte(`{"token":"a\r\nX: y"}`)}, drivers.Corrupt}, "two words": {web.Page{Status: 200, Body: []byte(`{"token":"a b"}`)}, drivers.Corrupt},
 	} {
 		tok, f, err := tokenOf(c.r, "secret")
 		if f != c.want || (err == nil) != (f == drivers.None) || (tok.text == "") == (err == nil) {
@@ -147,7 +148,7 @@ func TestTokenOf(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]time.Duration{"3600": time.Hour, `"60"`: time.Minute, "0": 0, "-5": 0, "1e300": 0, `"x"`: 0} {
-		if tok, _, err := tokenOf(response{200, []byte(`{"token":"abc","timeout_s":` + text + `}`)}, ""); err != nil || tok.life != want {
+		if tok, _, err := tokenOf(web.Page{Status: 200, Body: []byte(`{"token":"abc","timeout_s":` + text + `}`)}, ""); err != nil || tok.life != want {
 			t.Errorf("%s: %s, %v", text, tok.life, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"rackagent/drivers"
 	"rackagent/drivers/miner/rpc"
+	"rackagent/drivers/miner/web"
 )
 
 // statusError is a reply that is no success.
@@ -20,12 +21,12 @@ func (e *statusError) Error() string {
 	return strings.TrimSuffix(fmt.Sprintf("the miner answers HTTP %d: %s", e.status, e.text), ": ")
 }
 
-// refusal is what a reply that is no success means; nil: it is one.
-func (r response) refusal(k rpc.Kind, secrets ...string) (drivers.Fault, error) {
-	if r.status >= 200 && r.status < 300 {
+// refusalOf is what a reply that is no success means; nil: it is one.
+func refusalOf(r web.Page, k rpc.Kind, secrets ...string) (drivers.Fault, error) {
+	if r.Status >= 200 && r.Status < 300 {
 		return drivers.None, nil
 	}
-	return faultOf(k, r.status), &statusError{r.status, said(string(r.body), secrets...)}
+	return faultOf(k, r.Status), &statusError{r.Status, said(string(r.Body), secrets...)}
 }
 
 // faultOf is what a status means. The documents give codes to few of the calls (400, 401, 404, 409, 412, 500, 501); the rest

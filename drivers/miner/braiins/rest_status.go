@@ -28,7 +28,7 @@ func statusREST(details rpc.Object, got map[string]rpc.Object) miner.Status {
 	who := details.Object("miner_identity")
 	s := miner.Status{
 		Model: rpc.Plain(cmp.Or(who.Text("miner_model"), who.Text("name"))), Firmware: rpc.Plain(details.Object("bos_version").Text("current")),
-		API: versionOf(got["version"]), Serial: rpc.Plain(details.Text("serial_number")), MAC: macOf(details.Text("mac_address")),
+		API: versionOf(got["version"]), Serial: rpc.Plain(details.Text("serial_number")), MAC: rpc.MAC(details.Text("mac_address")),
 		// 0 is a mining process that does not run (Braiins OS Public API, GetMinerDetailsResponse).
 		Uptime: seconds(details.Number("bosminer_uptime_s"), 1), Running: seconds(details.First("system_uptime_s", "system_uptime"), 0),
 	}

@@ -28,7 +28,7 @@ func (r rest) write(ctx context.Context, verb func(ctx context.Context, a *miner
 	if err != nil {
 		return a, err
 	}
-	if err := r.o.Meant(macOf(details.Text("mac_address")), "GET miner/details"); err != nil {
+	if err := r.o.Meant(rpc.MAC(details.Text("mac_address")), "GET miner/details"); err != nil {
 		return a, err
 	}
 	err = verb(ctx, &a, details)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Object is a decoded JSON object. Its readers take what firmwares really send: numbers as texts, a list of one in the
@@ -131,4 +132,19 @@ func (o Object) Numbers(key string) []float64 {
 		}
 	}
 	return out
+}
+
+// MAC gives a MAC address as miners write it, in lower case with colons.
+func MAC(text string) string { return strings.ToLower(strings.ReplaceAll(Plain(text), "-", ":")) }
+
+// maxSeconds bounds a duration: over 30 years is no time that a miner ran.
+const maxSeconds = 1e9
+
+// Seconds gives a duration that a miner tells in seconds; nil: it tells none, or none that can be.
+func Seconds(n *float64) *time.Duration {
+	if n == nil || !(*n >= 0 && *n < maxSeconds) {
+		return nil
+	}
+	d := time.Duration(*n * float64(time.Second))
+	return &d
 }

@@ -321,11 +321,11 @@ func TestRamps(t *testing.T) {
 
 func TestSeconds(t *testing.T) {
 	for n, want := range map[float64]time.Duration{0: 0, 1.5: 1500 * time.Millisecond, -1: -1, 1e9: -1, 1e300: -1} {
-		if got := seconds(&n); (got == nil) != (want < 0) || got != nil && *got != want {
+		if got := rpc.Seconds(&n); (got == nil) != (want < 0) || got != nil && *got != want {
 			t.Errorf("%g: %v", n, got)
 		}
 	}
-	if seconds(nil) != nil {
+	if rpc.Seconds(nil) != nil {
 		t.Error("a time that is not told")
 	}
 }

@@ -55,7 +55,7 @@ func (m *V2) whose(ctx context.Context) error {
 	}
 	o, err := m.read(ctx, "get_miner_info")
 	if err == nil {
-		return m.o.Meant(macOf(o.Object("Msg").Text("mac")), "get_miner_info")
+		return m.o.Meant(rpc.MAC(o.Object("Msg").Text("mac")), "get_miner_info")
 	}
 	if !lacks(err) {
 		return err
@@ -63,7 +63,7 @@ func (m *V2) whose(ctx context.Context) error {
 	if o, err = m.read(ctx, "summary"); err != nil {
 		return err
 	}
-	return m.o.Meant(macOf(o.Object("SUMMARY").Text("MAC")), "summary")
+	return m.o.Meant(rpc.MAC(o.Object("SUMMARY").Text("MAC")), "summary")
 }
 
 // Sleep turns the boards and the supply's output off. respbefore makes the unit answer first: else the answer may never come

@@ -48,9 +48,9 @@ func statusV2(got map[string]rpc.Object) miner.Status {
 		Model:    rpc.Plain(got["devdetails"].Object("DEVDETAILS").Text("Model")),
 		Firmware: rpc.Plain(strings.Trim(cmp.Or(version.Text("fw_ver"), msg.Text("FirmwareVersion"), msg.Text("Firmware Version")), `'" `)),
 		API:      rpc.Plain(version.Text("api_ver")),
-		MAC:      macOf(cmp.Or(got["get_miner_info"].Object("Msg").Text("mac"), sum.Text("MAC"))),
+		MAC:      rpc.MAC(cmp.Or(got["get_miner_info"].Object("Msg").Text("mac"), sum.Text("MAC"))),
 		Mode:     modeV2(msg, sum),
-		Uptime:   seconds(sum.Number("Elapsed")), Running: seconds(sum.Number("Uptime")),
+		Uptime:   rpc.Seconds(sum.Number("Elapsed")), Running: rpc.Seconds(sum.Number("Uptime")),
 		Hashrate: rateV2(sum), Nominal: scaled(sum.Number("Factory GHS"), 1e3),
 		LimitW: limitOf(sum.Number("Power Limit")), AmbientC: sum.Number("Env Temp"),
 		Fans: numbers(sum, "Fan Speed In", "Fan Speed Out"),
@@ -154,17 +154,6 @@ func ramped(marks ...*bool) *bool {
 		}
 	}
 	return out
-}
-
-// maxSeconds bounds a duration: over 30 years is no time that a miner ran.
-const maxSeconds = 1e9
-
-func seconds(n *float64) *time.Duration {
-	if n == nil || !(*n >= 0 && *n < maxSeconds) {
-		return nil
-	}
-	d := time.Duration(*n * float64(time.Second))
-	return &d
 }
 
 func scaled(n *float64, by float64) *float64 {

@@ -52,7 +52,7 @@ func (m *V3) write(ctx context.Context, verb func(ctx context.Context, a *miner.
 	if err != nil {
 		return a, err
 	}
-	if err := m.o.Meant(macOf(info.Object("network").Text("mac")), "get.device.info"); err != nil {
+	if err := m.o.Meant(rpc.MAC(info.Object("network").Text("mac")), "get.device.info"); err != nil {
 		return a, err
 	}
 	if lockedV3(info) != "" {

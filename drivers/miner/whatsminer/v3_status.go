@@ -45,9 +45,9 @@ func statusV3(got map[string]rpc.Object) miner.Status {
 	info, sum := got["info"], got["summary"].Object("summary")
 	system, device := info.Object("system"), info.Object("miner")
 	s := miner.Status{
-		Model: rpc.Plain(device.Text("type")), Serial: rpc.Plain(device.Text("miner-sn")), MAC: macOf(info.Object("network").Text("mac")),
+		Model: rpc.Plain(device.Text("type")), Serial: rpc.Plain(device.Text("miner-sn")), MAC: rpc.MAC(info.Object("network").Text("mac")),
 		Firmware: rpc.Plain(system.Text("fwversion")), API: rpc.Plain(system.Text("api")), Mode: modeV3(info),
-		Uptime: seconds(sum.Number("elapsed")), Running: seconds(sum.Number("bootup-time")),
+		Uptime: rpc.Seconds(sum.Number("elapsed")), Running: rpc.Seconds(sum.Number("bootup-time")),
 		Hashrate: rateV3(sum), Nominal: sum.Number("factory-hash"),
 		LimitW: limitOf(sum.Number("power-limit")), AmbientC: sum.Number("environment-temperature"),
 		Fans: numbers(sum, "fan-speed-in", "fan-speed-out"), Errors: troublesOf(info["error-code"]),

@@ -12,7 +12,6 @@ package whatsminer
 import (
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
@@ -64,18 +63,13 @@ func newUnit(o miner.Opts, x Options) (unit, error) {
 		return unit{}, fmt.Errorf("%w: Host and Dial are required", ErrOpts)
 	case !(u.watts.MinW >= 1 && u.watts.MaxW >= u.watts.MinW && u.watts.MaxW < noLimit):
 		return unit{}, fmt.Errorf("%w: Watts must be a range within 1 to %d W", ErrOpts, noLimit-1)
-	case o.MAC != "" && !plainMAC(o.MAC):
+	case o.MAC != "" && !miner.PlainMAC(o.MAC):
 		return unit{}, fmt.Errorf("%w: MAC must be lower case with colons", ErrOpts)
 	}
 	if u.o.Now == nil {
 		u.o.Now = time.Now
 	}
 	return u, nil
-}
-
-func plainMAC(s string) bool {
-	mac, err := net.ParseMAC(s)
-	return err == nil && mac.String() == s
 }
 
 // password asks for it, or gives the factory's.
@@ -89,8 +83,6 @@ func (u *unit) password(factory, what string) (string, error) {
 	}
 	return p, nil
 }
-
-func macOf(text string) string { return strings.ToLower(strings.ReplaceAll(rpc.Plain(text), "-", ":")) }
 
 // check refuses a limit that is neither one of the modes nor watts within the range, before anything is sent.
 func (u *unit) check(l miner.Limit, modes []string) error {
