@@ -15,13 +15,14 @@ import (
 	"rackagent/drivers/miner"
 	"rackagent/drivers/miner/antminer"
 	"rackagent/drivers/miner/braiins"
+	"rackagent/drivers/miner/cgminer"
 	"rackagent/drivers/miner/luxos"
 	"rackagent/drivers/miner/whatsminer"
 )
 
 // minerAPIs are the names that an interface has in the configuration.
 func minerAPIs() []string {
-	return []string{antminer.Dialect, braiins.Dialect, luxos.Dialect, whatsminer.DialectV2, whatsminer.DialectV3}
+	return []string{antminer.Dialect, braiins.Dialect, cgminer.Dialect, luxos.Dialect, whatsminer.DialectV2, whatsminer.DialectV3}
 }
 
 // openMiner makes the client of one interface, and tells how long its verbs take. It is the one switch that names them.
@@ -36,6 +37,8 @@ func openMiner(api string, o miner.Opts) (miner.Miner, miner.Times, error) {
 	case braiins.Dialect:
 		m, err = braiins.New(o, braiins.Options{})
 		times = braiins.Times()
+	case cgminer.Dialect:
+		m, err = cgminer.New(o)
 	case luxos.Dialect:
 		m, err = luxos.New(o)
 		times = luxos.Times()
@@ -143,7 +146,7 @@ func newMinerUnit(o Opts, c config.Miner) (*minerUnit, error) {
 		return nil, err
 	}
 	return &minerUnit{conf: c, opts: opts, miner: m, turns: miner.NewTurns(), api: rack.API{
-		Dialect: c.API, Period: c.Period(), Write: t.Write, Confirm: t.Confirm, SleepBy: t.SleepBy, WakeBy: t.WakeBy, FanW: c.FanW, FanFor: c.FanFor(),
+		Dialect: c.API, ReadOnly: c.API == cgminer.Dialect, Period: c.Period(), Write: t.Write, Confirm: t.Confirm, SleepBy: t.SleepBy, WakeBy: t.WakeBy, FanW: c.FanW, FanFor: c.FanFor(),
 	}}, nil
 }
 
@@ -169,7 +172,7 @@ func (u *minerUnit) device() poll.Device {
 // status reads, and refuses another unit than the one that is meant.
 func (u *minerUnit) status(ctx context.Context) (miner.Status, error) {
 	s, err := u.miner.Status(ctx)
-	if err == nil {
+	if err == nil && (!u.api.ReadOnly || s.MAC != "") { // what takes no verb and tells no MAC is read all the same
 		err = u.opts.Meant(s.MAC, "status")
 	}
 	return s, err

@@ -14,6 +14,8 @@ func tellable(s *Snapshot, c rack.Command, n rack.Node, do rack.Verb) *rack.Refu
 		return refuse(rack.CodeUnsupported, "%s is a server: %s is for miners", n.Name, do)
 	case n.API == nil:
 		return refuse(rack.CodeUnsupported, "%s has no interface in the configuration: %s cannot be said to it", n.Name, do)
+	case n.API.ReadOnly:
+		return refuse(rack.CodeUnsupported, "the interface of %s (%s) takes no verb: %s cannot be said to it", n.Name, n.API.Dialect, do)
 	case c.Args.Force:
 		return refuse(rack.CodePrecondition, "force is only for a firm node, %s is not one", n.Name)
 	}
@@ -100,7 +102,7 @@ func shutdownSteps(now time.Time, l *ledger, c rack.Command, n rack.Node) ([]rac
 	var steps []rack.Step
 	if !c.Args.Now && !allOpen(l.s, n, nil) {
 		if r := tellable(l.s, c, n, rack.DoSleep); r != nil {
-			if n.API == nil {
+			if n.API == nil || n.API.ReadOnly {
 				r.Text += "; now:true cuts it while it runs"
 			}
 			return nil, r
@@ -142,8 +144,9 @@ func startSteps(now time.Time, l *ledger, c rack.Command, n rack.Node) ([]rack.S
 		}
 		steps = append(steps, st)
 	}
+	told := n.API != nil && !n.API.ReadOnly
 	switch {
-	case n.API != nil && len(steps) == 0:
+	case told && len(steps) == 0:
 		if r := tellable(l.s, c, n, rack.DoWake); r != nil {
 			return nil, r
 		}
@@ -151,12 +154,12 @@ func startSteps(now time.Time, l *ledger, c rack.Command, n rack.Node) ([]rack.S
 			return nil, r
 		}
 		fallthrough
-	case n.API != nil:
+	case told:
 		wake := tellStep(l.s, n, rack.DoWake, c.Args)
 		wake.LimitMS += bootLimit.Milliseconds()
 		steps = append(steps, wake)
 	case len(steps) == 0:
-		return nil, refuse(rack.CodePrecondition, "%s has power, and no interface in the configuration that it could be woken by", n.Name)
+		return nil, refuse(rack.CodePrecondition, "%s has power, and no interface that it could be woken by", n.Name)
 	}
 	return steps, nil
 }

@@ -193,3 +193,22 @@ func TestStartWaits(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// A miner that takes no verb is cut only where that was asked for, and started by its outlet alone.
+func TestAMinerThatTakesNoVerb(t *testing.T) {
+	r := minersRig(t)
+	r.layout.Nodes[2].API.ReadOnly = true
+	if got := r.command("d0", rack.OpShutdown, "node/asic-3"); got == nil || got.Code != rack.CodeUnsupported || !strings.Contains(got.Text, "now:true") {
+		t.Errorf("%v", got)
+	}
+	began := r.now
+	r.must("d1", rack.OpShutdown, "node/asic-3", func(c *rack.Command) { c.Args.Now = true })
+	r.run(40 * time.Second)
+	r.expect("d1", rack.StateSucceeded, "")
+	r.must("u1", rack.OpStart, "node/asic-3")
+	r.run(20 * time.Second)
+	r.expect("u1", rack.StateSucceeded, "")
+	if got := r.story(began); got != "cut 3 at 0 s, energise 3 at 40 s" {
+		t.Error(got)
+	}
+}

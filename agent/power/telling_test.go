@@ -187,13 +187,14 @@ func TestWakeVerdicts(t *testing.T) {
 func TestWhoIsTold(t *testing.T) {
 	r := minersRig(t)
 	r.layout.Nodes[5].API = nil
+	r.layout.Nodes[4].API.ReadOnly = true
 	if _, refusal := r.lock("l1", rack.OpLock, "outlet/pdu-a.2"); refusal != nil {
 		t.Fatal(refusal)
 	}
 	r.must("c1", rack.OpCut, "node/asic-4")
 	r.run(8 * time.Second)
 	for target, code := range map[string]rack.Code{
-		"node/gpu-1": rack.CodeUnsupported, "node/asic-6": rack.CodeUnsupported, "node/asic-2": rack.CodeMaintenanceLock, "node/asic-4": rack.CodePrecondition,
+		"node/gpu-1": rack.CodeUnsupported, "node/asic-6": rack.CodeUnsupported, "node/asic-5": rack.CodeUnsupported, "node/asic-2": rack.CodeMaintenanceLock, "node/asic-4": rack.CodePrecondition,
 		"outlet/pdu-a.1": rack.CodeUnsupported, "node/nobody": rack.CodeUnknownTarget,
 	} {
 		for _, op := range []rack.Op{rack.OpSleep, rack.OpWake} {

@@ -142,13 +142,15 @@ type Node struct {
 // API is the interface of a miner, as far as what is decided about its power depends on it. The times are the dialect's.
 type API struct {
 	Dialect string
-	Period  time.Duration // between two readings of what it says
-	Write   time.Duration // for a whole write, answer included
-	Confirm time.Duration // from the write until it reads back
-	SleepBy time.Duration // from the write until the watts have fallen
-	WakeBy  time.Duration // from the write until they are back
-	FanW    float64       // what its fans may go on drawing after a sleep
-	FanFor  time.Duration // for how long
+	// ReadOnly: nothing can be said to it; the outlet is what it is shed by.
+	ReadOnly bool
+	Period   time.Duration // between two readings of what it says
+	Write    time.Duration // for a whole write, answer included
+	Confirm  time.Duration // from the write until it reads back
+	SleepBy  time.Duration // from the write until the watts have fallen
+	WakeBy   time.Duration // from the write until they are back
+	FanW     float64       // what its fans may go on drawing after a sleep
+	FanFor   time.Duration // for how long
 }
 
 // Layout is the rack as configured. It never changes while the agent runs.

@@ -29,19 +29,19 @@ func statusOf(got reports, x extras) miner.Status {
 		s.API = cmp.Or(s.API, rpc.Plain(got[page].Object("STATUS").Text("api_version")))
 	}
 	summary, stats := got[pageSummary].Object("SUMMARY"), got[pageStats].Object("STATS")
-	oldStats, told := merged(got[oldStats].List("STATS")), modes{
+	oldStats, told := rpc.Merged(got[oldStats].List("STATS")), modes{
 		config: configured(got[pageConf]), empty: empty(got[pageStats], "STATS") || got[pageStats] == nil && empty(got[oldStats], "STATS"),
 	}
 	ratesOf(&s, summary, stats)
-	ratesOfOld(&s, got[oldSummary].Object("SUMMARY"), oldStats)
+	rpc.Rates(&s, got[oldSummary].Object("SUMMARY"), oldStats)
 	unitsOf(&s, stats)
 	if stats == nil {
-		unitsOfOld(&s, oldStats)
+		rpc.Units(&s, oldStats)
 	}
 	s.Power = powerOf(x.power, stats, oldStats)
-	s.Pools = poolsOf(got[pagePools].List("POOLS"), "url", "status")
+	s.Pools = rpc.Pools(got[pagePools].List("POOLS"), "url", "status")
 	if got[pagePools] == nil {
-		s.Pools = poolsOf(got[oldPools].List("POOLS"), "URL", "Status")
+		s.Pools = rpc.Pools(got[oldPools].List("POOLS"), "URL", "Status")
 	}
 	var causes []miner.Trouble
 	s.Errors, causes = troublesOf(summary.List("status"), x.warning)
@@ -122,21 +122,4 @@ func troublesOf(health []rpc.Object, warning string) (all, causes []miner.Troubl
 		all, causes = append(all, miner.Trouble{Code: code}), append(causes, miner.Trouble{Code: code})
 	}
 	return all, causes
-}
-
-// poolsOf leaves users out: who is paid there is nobody's business here.
-func poolsOf(list []rpc.Object, url, status string) []miner.Pool {
-	var out []miner.Pool
-	for _, p := range list {
-		if p.Text(url) == "" {
-			continue
-		}
-		pool := miner.Pool{URL: rpc.Plain(p.Text(url))}
-		if word := p.Text(status); word != "" {
-			alive := strings.EqualFold(word, "alive")
-			pool.Alive = &alive
-		}
-		out = append(out, pool)
-	}
-	return out
 }

@@ -187,12 +187,12 @@ func in(changes ...func(map[string]string) map[string]string) []func(map[string]
 // TestUnits: TH/s, whatever the unit says; and watts in the forms that some builds have.
 func TestUnits(t *testing.T) {
 	for unit, want := range map[string]float64{"GH/s": 108.2, "GH": 108.2, " gh/s ": 108.2, "": 108.2, "MH/s": 0.1082, "TH/s": 108200, "PH/s": 108200e3, "KH/s": 108200e-9} {
-		if got := rate(rpc.Object{"rate_unit": unit, "r": json.Number("108200")}, "r"); got == nil || *got < want*0.999 || *got > want*1.001 {
+		if got := rpc.UnitRate(rpc.Object{"rate_unit": unit, "r": json.Number("108200")}, "r"); got == nil || *got < want*0.999 || *got > want*1.001 {
 			t.Errorf("%q: %v", unit, got)
 		}
 	}
 	for _, o := range []rpc.Object{{}, {"r": ""}, {"r": "-1"}, {"r": "1", "rate_unit": "H"}, {"r": "inf"}, {"r": "1e308", "rate_unit": "PH/s"}} {
-		if got := rate(o, "r"); got != nil {
+		if got := rpc.UnitRate(o, "r"); got != nil {
 			t.Errorf("%v: %g", o, *got)
 		}
 	}
