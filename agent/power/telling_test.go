@@ -426,3 +426,31 @@ func TestTheMinersLaneHasAGuard(t *testing.T) {
 		t.Errorf("%+v, told %v", got, d.told)
 	}
 }
+
+// What a release finds given back already is no longer kept, and a sleep that comes before a wake has shown leaves no doubt.
+func TestWhatIsAlreadySo(t *testing.T) {
+	r := minersRig(t)
+	r.says()
+	u := r.units["asic-3"]
+	r.must("l1", rack.OpLimit, "node/asic-3", func(c *rack.Command) { c.Args.LimitW = 2000 })
+	r.run(20 * time.Second)
+	u.setting, u.keepsTo = `{"mode":"high"}`, 0 // by somebody else's hand
+	r.must("r1", rack.OpRelease, "node/asic-3")
+	r.run(10 * time.Second)
+	r.expect("r1", rack.StatePartial, rack.CodeNoLoad)
+	for _, kind := range []rack.OrderKind{rack.OrderLimit, rack.OrderLimited} {
+		if _, ok := r.m.Snapshot(r.now).kept(r.layout.Nodes[2], kind); ok {
+			t.Errorf("%s is still in force", kind)
+		}
+	}
+	r.must("s1", rack.OpSleep, "node/asic-3")
+	r.run(10 * time.Second)
+	u.obeys = 2 * time.Second
+	r.must("w1", rack.OpWake, "node/asic-3")
+	r.run(time.Second)
+	r.must("s2", rack.OpSleep, "node/asic-3")
+	r.run(3 * time.Minute)
+	if got := r.m.Snapshot(r.now).PowerState(r.layout.Nodes[2]); got != rack.PowerSleeping || !u.asleep {
+		t.Errorf("it is %s (%s)", got, r.result("s2").Text)
+	}
+}

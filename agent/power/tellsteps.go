@@ -303,7 +303,9 @@ func (m *Machine) learnOfMiner(now time.Time, t *target, st rack.Step, v verdict
 		}
 		m.distrust(now, v.suspect, "an outlet of "+st.Node, t.job.cmd.ID)
 	}
-	if v.state == rack.StateSucceeded || v.state == rack.StateConfirmed && v.code == rack.CodeUnmetered {
+	// A miner that was released or asleep already is as it was told, too; one that was limited already is not so by us.
+	already := v.state == rack.StateConfirmed && (st.Do == rack.DoRelease || st.Do == rack.DoSleep)
+	if v.state == rack.StateSucceeded || v.state == rack.StateConfirmed && v.code == rack.CodeUnmetered || already {
 		m.didAsTold(now, t, st, node, v)
 	}
 }
