@@ -10,6 +10,24 @@ func (k *checker) groups() {
 		k.name(at+".name", g.Name)
 		k.unique(names, at+".name", g.Name, "name")
 		k.members(at+".nodes", g.Nodes)
+		if k.written(at+".miner_user", g.MinerUser) && !userRule.MatchString(g.MinerUser) {
+			k.errorf(at+".miner_user", "", "not 1 to 128 printable characters without spaces")
+		}
+		k.credential(at+".miner_password_file", g.MinerPasswordFile)
+		k.oneLogin(i, at)
+	}
+}
+
+// oneLogin refuses two groups with a login for one miner that has none of its own.
+func (k *checker) oneLogin(i int, at string) {
+	g := k.c.Groups[i]
+	for _, other := range k.c.Groups[:i] {
+		for _, node := range g.Nodes {
+			both := g.logsIn() && other.logsIn() && slices.Contains(other.Nodes, node)
+			if both && slices.ContainsFunc(k.c.Miners, func(m Miner) bool { return m.Node == node }) {
+				k.errorf(at, "give the miner a login of its own, or take it out of one of them", "%s is in group %s, too, which has a login for its miners as well", quote(node), quote(other.Name))
+			}
+		}
 	}
 }
 

@@ -200,7 +200,13 @@ type Node struct {
 type Group struct {
 	Name  string   `yaml:"name"`
 	Nodes []string `yaml:"nodes"` // by name, in the order in which they are energised
+	// MinerUser and MinerPasswordFile are the login of its miners that have none of their own.
+	MinerUser         string `yaml:"miner_user,omitempty"`
+	MinerPasswordFile string `yaml:"miner_password_file,omitempty"`
 }
+
+// logsIn tells whether a group has a login for its miners.
+func (g Group) logsIn() bool { return g.MinerUser != "" || g.MinerPasswordFile != "" }
 
 // SurgeFor is SurgeS as a duration.
 func (n Node) SurgeFor() time.Duration { return seconds(n.SurgeS) }

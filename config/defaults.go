@@ -1,5 +1,7 @@
 package config
 
+import "slices"
+
 // Preset holds the value of every key that may be left out.
 type Preset struct {
 	Config                // keys outside the lists
@@ -76,6 +78,9 @@ func (c *Config) complete(preset Preset, has func(path string) bool) {
 		if !has(path + ".fan_s") {
 			c.Miners[i].FanS = preset.Miner.FanS
 		}
+		if !has(path+".user") && !has(path+".password_file") {
+			c.completeLogin(&c.Miners[i])
+		}
 	}
 	for i := range c.Nodes {
 		n, path := &c.Nodes[i], index("nodes", i)
@@ -91,6 +96,16 @@ func (c *Config) complete(preset Preset, has func(path string) bool) {
 		}
 		if !has(path + ".on_power_return") {
 			n.OnPowerReturn = d.OnPowerReturn
+		}
+	}
+}
+
+// completeLogin gives a miner without a login of its own that of its group. Two groups with one are refused by Check.
+func (c *Config) completeLogin(m *Miner) {
+	for _, g := range c.Groups {
+		if g.logsIn() && slices.Contains(g.Nodes, m.Node) {
+			m.User, m.PasswordFile = g.MinerUser, g.MinerPasswordFile
+			return
 		}
 	}
 }

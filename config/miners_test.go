@@ -1,6 +1,9 @@
 package config
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestMistakesInMiners(t *testing.T) {
 	const before = "    max_w: 1600\n"
@@ -38,5 +41,31 @@ func TestMinersInterfaces(t *testing.T) {
 	got := lines(c.Check(Catalogue{Model: ac8, Miners: []string{"luxos"}}))
 	if want := "c.yaml:22:25: miners[0].api: no interface is named \"telnet\" (interfaces: luxos)\n"; got != want {
 		t.Errorf("%s", got)
+	}
+}
+
+// A miner without a login of its own has that of its group; two groups cannot both have one for it.
+func TestAGroupsLogin(t *testing.T) {
+	const miners = "miners:\n  - {node: asic-1, api: luxos, host: a}\n"
+	login := func(text string) (user, file, findings string) {
+		c, _ := Parse("c.yaml", []byte(small+text))
+		return c.Miners[0].User, c.Miners[0].PasswordFile, lines(c.Check(Catalogue{Model: ac8}))
+	}
+	const one = "groups:\n  - {name: all, nodes: [gpu-1, asic-1], miner_user: root, miner_password_file: /etc/all}\n"
+	if user, file, bad := login(miners + one); user != "root" || file != "/etc/all" || bad != "" {
+		t.Errorf("%q %q %s", user, file, bad)
+	}
+	own := "miners:\n  - {node: asic-1, api: luxos, host: a, password_file: /etc/own}\n"
+	if user, file, bad := login(own + one); user != "" || file != "/etc/own" || bad != "" {
+		t.Errorf("its own: %q %q %s", user, file, bad)
+	}
+	if user, file, bad := login(miners + "groups:\n  - {name: all, nodes: [gpu-1], miner_password_file: /etc/all}\n"); user != "" || file != "" || bad != "" {
+		t.Errorf("another group: %q %q %s", user, file, bad)
+	}
+	if _, _, bad := login(miners + one + "  - {name: two, nodes: [asic-1], miner_password_file: credential:two}\n"); !strings.Contains(bad, `groups[1]: "asic-1" is in group "all", too`) {
+		t.Errorf("two groups: %s", bad)
+	}
+	if _, _, bad := login(miners + "groups:\n  - {name: all, nodes: [asic-1], miner_user: \"a b\", miner_password_file: s3cr3t}\n"); !strings.Contains(bad, "groups[0].miner_user: not 1 to 128") || !strings.Contains(bad, "groups[0].miner_password_file: not an absolute path") || strings.Contains(bad, "s3cr3t") {
+		t.Errorf("nonsense: %s", bad)
 	}
 }
