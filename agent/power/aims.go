@@ -81,7 +81,13 @@ func (a toRise) shows(sum, base float64, moved bool) bool {
 }
 func (toRise) hold() time.Duration                { return 0 }
 func (toRise) within(api *rack.API) time.Duration { return api.WakeBy }
-func (toRise) hollow(float64) string              { return "" }
+
+func (a toRise) hollow(float64) string {
+	if a.above <= 0 {
+		return "what it drew before is not known"
+	}
+	return ""
+}
 
 func (a toRise) words() aimWords {
 	return aimWords{shown: a.again, unshown: a.never, lies: a.lies, other: "it is awake, and told to do something else than before"}
@@ -101,19 +107,22 @@ func (a toKeep) obeys(w Word) bool {
 	return *w.Same
 }
 
-func (a toKeep) shows(sum, base float64, moved bool) bool {
+func (a toKeep) shows(sum, base float64, _ bool) bool {
 	if a.limit.Mode != "" {
 		return abs(sum-base) >= modeShare*base
 	}
-	return sum <= limitShare*a.limit.W && (moved || base > limitShare*a.limit.W)
+	return sum <= limitShare*a.limit.W && base > limitShare*a.limit.W
 }
 
 func (toKeep) hold() time.Duration                { return limitHold }
 func (toKeep) within(api *rack.API) time.Duration { return api.WakeBy }
 
 func (a toKeep) hollow(base float64) string {
-	if a.limit.Mode == "" && base <= limitShare*a.limit.W {
+	switch {
+	case a.limit.Mode == "" && base <= limitShare*a.limit.W:
 		return "it drew no more than that before"
+	case base <= asleepW:
+		return "it drew too little before for its meter to prove it"
 	}
 	return ""
 }

@@ -23,7 +23,7 @@ func (s *Snapshot) Reservation(n rack.Node, now time.Time) float64 {
 	if !v.Starting && s.ProvenOff(n) {
 		return 0
 	}
-	if _, ours := s.kept(n, rack.OrderSlept); ours && s.sleeping(n) {
+	if _, ours := s.kept(n, rack.OrderSlept); ours && !v.Starting && !now.Before(v.SurgeUntil) && s.sleeping(n) && s.saidSince(n) {
 		return max(sleepingW, v.PeakW)
 	}
 	w := max(n.MaxW, v.PeakW)
@@ -31,6 +31,12 @@ func (s *Snapshot) Reservation(n rack.Node, now time.Time) float64 {
 		w += n.SurgeW
 	}
 	return w
+}
+
+// saidSince tells whether the newest word of a miner is younger than the last write on any of its outlets: one that was
+// without power since says nothing of now.
+func (s *Snapshot) saidSince(n rack.Node) bool {
+	return !slices.ContainsFunc(n.Outlets, func(o rack.OutletID) bool { return !s.Outlets[o].Written.Before(s.Nodes[n.Name].Asleep.At) })
 }
 
 // startW is what a node counts for once one of its outlets is closed: its maximum, and its surge unless that outlet is

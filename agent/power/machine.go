@@ -229,10 +229,13 @@ func (m *Machine) supersede(by *job) {
 		}
 	}
 	for _, j := range m.jobs {
-		if !j.cmd.Op.AddsPower() {
+		if !j.cmd.Op.AddsPower() && j.cmd.Op != rack.OpLimit {
 			continue
 		}
 		for _, t := range j.targets {
+			if j.cmd.Op == rack.OpLimit && by.cmd.Op == rack.OpLimit && t.lowers() {
+				continue // what lowers more than a limit does not wait for its watts either
+			}
 			if t.result != nil || !slices.ContainsFunc(t.keys, func(k string) bool { return lowered[k] }) {
 				continue
 			}
@@ -327,6 +330,7 @@ func (t *target) late(now time.Time) bool {
 	j, st := t.job, t.plan.Steps[t.next]
 	switch {
 	case j.cmd.Args.DeadlineS == 0:
+	case t.current != nil && t.current.miner != nil && !t.escalates(): // it has begun with a question
 	case t.job.cmd.Op == rack.OpShutdown && st.Do == rack.DoCut, t.escalates():
 		now = now.Add(cutsLeft(t.plan.Steps[t.next:]) - cutGrace)
 	default:
@@ -430,7 +434,8 @@ func (t *target) conclude(v verdict) verdict {
 	if t.forced != nil && v.text == "" {
 		v.text = "its miner could not be put to sleep (" + t.forced.text + "): its outlet was cut while it ran"
 	}
-	started := t.job.cmd.Op == rack.OpStart && t.done != nil && t.done.miner != nil // the watts of all its outlets are back
+	// The watts of a miner with one outlet are those of its outlet; of two, one may draw it all.
+	started := t.job.cmd.Op == rack.OpStart && t.done != nil && t.done.miner != nil && len(t.done.miner.node.Outlets) == 1
 	if v.state == rack.StateSucceeded && t.weakest != nil && !started {
 		return *t.weakest
 	}

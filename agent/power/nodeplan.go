@@ -186,11 +186,17 @@ func startOutlet(now time.Time, l *ledger, c rack.Command, n rack.Node, o rack.O
 // 240 s after a reboot.
 const bootLimit = 240 * time.Second
 
-// cutsOf is how long the cuts of a plan may take: of the target that has the most.
+// cutsOf is how long the cuts of a plan may take, or all that a target is told that has none: of the one that has the most.
 func cutsOf(p *rack.Plan) time.Duration {
 	var longest time.Duration
 	for _, t := range p.Targets {
-		longest = max(longest, cutsLeft(t.Steps))
+		need := cutsLeft(t.Steps)
+		for _, st := range t.Steps {
+			if cutsLeft(t.Steps) == 0 {
+				need += st.Limit()
+			}
+		}
+		longest = max(longest, need)
 	}
 	return longest
 }

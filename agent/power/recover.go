@@ -21,9 +21,21 @@ func (m *Machine) adopt(now time.Time, entries []rack.Entry) {
 		for _, tp := range e.Plan.Targets {
 			t := m.newTarget(j, tp)
 			t.found, t.until = e, now.Add(judgeWithin)
+			m.mayRise(tp)
 			j.targets = append(j.targets, t)
 		}
 		m.jobs = append(m.jobs, j)
+	}
+}
+
+// mayRise counts a miner in full that may have been told to do all it can before the restart.
+func (m *Machine) mayRise(tp rack.TargetPlan) {
+	for _, st := range tp.Steps {
+		if st.Do.Raises() {
+			v := m.world.Nodes[st.Node]
+			v.Waking = true
+			m.world.Nodes[st.Node] = v
+		}
 	}
 }
 
@@ -34,6 +46,12 @@ func (m *Machine) judge(now time.Time, t *target) {
 	switch {
 	case proven:
 		t.steps = steps
+		for _, st := range t.plan.Steps {
+			if st.Do == rack.DoWake {
+				node, _ := m.world.Layout.Node(st.Node)
+				m.given(now, t, node, rack.OrderSlept)
+			}
+		}
 		m.endTarget(t, verdict{state: rack.StateSucceeded, text: "interrupted by a restart; proven by measurement since"})
 	case !now.Before(t.until):
 		t.steps = steps
@@ -108,8 +126,8 @@ func (m *Machine) allMeasurable(n rack.Node) bool {
 func (m *Machine) provenTold(st rack.Step, since time.Time) bool {
 	node, _ := m.world.Layout.Node(st.Node)
 	sum, _, ok := m.world.sum(node)
-	if !ok || node.API == nil {
-		return false
+	if !ok || node.API == nil || slices.ContainsFunc(node.Outlets, func(o rack.OutletID) bool { closed, known := m.world.Closed(o); return !closed || !known }) {
+		return false // without power it draws nothing, whatever it was told
 	}
 	switch st.Do {
 	case rack.DoSleep:

@@ -58,7 +58,17 @@ func TestShutdown(t *testing.T) {
 		},
 		{
 			name: "it cannot be reached", world: func(_ *rig, u *unit) { u.silent = fault(drivers.Unreachable) }, state: rack.StateSucceeded,
-			story: "cut 3 at 0 s", text: "could not be put to sleep",
+			story: "cut 3 at 30 s", text: "could not be put to sleep",
+		},
+		{
+			name: "it answers the second question", world: func(r *rig, u *unit) {
+				u.silent = fault(drivers.Timeout)
+				r.after(3*time.Second, func() { u.silent = nil })
+			}, state: rack.StateSucceeded, story: "sleep asic-3 at 5 s, cut 3 at 126 s",
+		},
+		{
+			name: "its writes are locked", world: func(_ *rig, u *unit) { u.told = fault(drivers.Locked) }, state: rack.StateSucceeded,
+			story: "sleep asic-3 at 0 s, cut 3 at 0 s", text: "locked",
 		},
 		{
 			name: "it does not obey, and the outlet is kept", args: rack.Args{Outlet: "keep"}, world: func(_ *rig, u *unit) { u.obeys = -1 },
@@ -127,6 +137,7 @@ func TestShutdown(t *testing.T) {
 		code   rack.Code
 	}{
 		{"node/asic-3", rack.Args{DeadlineS: 9}, rack.CodePrecondition},
+		{"node/asic-3", rack.Args{DeadlineS: 20, Outlet: "keep"}, rack.CodePrecondition},
 		{"node/gpu-1", rack.Args{}, rack.CodeUnsupported},
 		{"node/gpu-1", rack.Args{Now: true}, rack.CodeUnsupported},
 		{"outlet/pdu-a.3", rack.Args{}, rack.CodeUnsupported},
@@ -174,6 +185,29 @@ func TestStart(t *testing.T) {
 				t.Errorf("what was interrupted is kept: %v", kept)
 			}
 		})
+	}
+}
+
+// What a miner draws once it is awake proves the outlet behind it, unless it has two.
+func TestAWakeProvesTheOneOutletBehindIt(t *testing.T) {
+	hollow := verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: "the relay reads back, no load came"}
+	one := []rack.OutletID{{PDU: "pdu-a", N: 1}}
+	for _, c := range []struct {
+		name    string
+		op      rack.Op
+		outlets []rack.OutletID
+		want    rack.State
+	}{
+		{"one outlet", rack.OpStart, one, rack.StateSucceeded},
+		{"two outlets", rack.OpStart, append(one, rack.OutletID{PDU: "pdu-a", N: 2}), rack.StateConfirmed},
+		{"no start", rack.OpShutdown, one, rack.StateConfirmed},
+	} {
+		j := &job{}
+		j.cmd.Op = c.op
+		tg := &target{job: j, weakest: &hollow, done: &switching{miner: &telling{node: rack.Node{Outlets: c.outlets}}}}
+		if got := tg.conclude(verdict{state: rack.StateSucceeded}); got.state != c.want {
+			t.Errorf("%s: %+v", c.name, got)
+		}
 	}
 }
 

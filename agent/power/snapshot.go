@@ -209,7 +209,7 @@ func (s *Snapshot) kept(n rack.Node, kind rack.OrderKind) (rack.Order, bool) {
 // toldLately tells whether the watts of a miner may have moved since a moment by what it was told.
 func (s *Snapshot) toldLately(n rack.Node, since time.Time) bool {
 	told := s.Nodes[n.Name].Told
-	return n.API != nil && !told.IsZero() && told.Add(n.API.SleepBy).After(since)
+	return n.API != nil && !told.IsZero() && told.Add(max(n.API.SleepBy, n.API.WakeBy)).After(since)
 }
 
 func (s *Snapshot) clone(now time.Time) *Snapshot {

@@ -157,6 +157,9 @@ func (m *Machine) keepFirst(now time.Time, t *target, p *rack.Progress) {
 func (m *Machine) write(now time.Time, t *target) {
 	w := t.current
 	m.forgetDoubts(w.step)
+	if t.plan.Node != "" {
+		m.forgetDoubts(rack.Step{Node: t.plan.Node})
+	}
 	w.start(now, &m.world, m.carrying(), m.nextToken())
 	out, _ := m.world.Layout.Outlet(w.step.On)
 	if m.disturb(out.SharedMeter(), w) && w.shared != nil {

@@ -47,10 +47,12 @@ const (
 // telling is what a step on a miner has beyond what every step has: the words of the miner, and the watts of all outlets of
 // its node together.
 type telling struct {
-	node   rack.Node
-	limit  *Limit  // of a limit
-	before string  // what it is to do again; of a sleep or a limit, what is kept before it is told
-	drawn  float64 // W before what is given back was interrupted; 0: not known
+	node    rack.Node
+	limit   *Limit     // of a limit
+	before  string     // what it is to do again; of a sleep or a limit, what is kept before it is told
+	compare string     // what it is compared with; empty: nothing was kept
+	memory  rack.Order // what is kept of before, once it was read
+	drawn   float64    // W before what is given back was interrupted; 0: not known
 
 	word    Word      // newest
 	told    bool      // any word came since the write
@@ -68,6 +70,8 @@ type telling struct {
 	settled  time.Time
 
 	answerBy    time.Time // of a start: until then it may boot; zero: it has to answer at once
+	wrote       bool      // what it interrupts was written by this step
+	silent      bool      // the newest question was not answered
 	asked, kept bool      // its word of before was heard; what it interrupts is on disk, or nothing has to be
 }
 
@@ -105,7 +109,7 @@ func (w *switching) startTelling(now time.Time, s *Snapshot, loads *carried, tok
 
 // awakeAbove is what a miner draws at least that is awake, and drew so much before its sleep; 0: that is not known.
 func awakeAbove(n rack.Node, drawn float64) float64 {
-	if drawn > 0 {
+	if drawn > asleepBelow(0, n.API.FanW) { // else it did not work then
 		return max(asleepW, wokenShare*drawn)
 	}
 	return asleepBelow(n.MaxW, n.API.FanW)
@@ -152,7 +156,8 @@ func (w *switching) heard(now time.Time, r Said) {
 	h := w.miner
 	h.asking = 0
 	h.askNext = now.Add(max(askGap, now.Sub(w.readBack)/10))
-	if r.Err != nil || r.Word.At.Before(h.sent) {
+	h.silent = r.Err != nil
+	if h.silent || r.Word.At.Before(h.sent) {
 		return
 	}
 	h.word, h.told = r.Word, true
@@ -174,7 +179,8 @@ func (w *switching) settleTelling(now time.Time, s *Snapshot) (v *verdict, sampl
 	if gap := max(sampleGap, now.Sub(w.readBack)/sampleShare); h.baseW != nil && h.settled.IsZero() && !now.Before(w.from) && now.Sub(w.asked) >= gap {
 		w.asked, sample = now, true
 	}
-	return nil, sample, w.result.Confirmed == nil && h.asking == 0 && !now.Before(h.askNext)
+	wanted := w.result.Confirmed == nil || w.step.Do == rack.DoLimit // a limit holds while it hashes, and not while it restarts
+	return nil, sample, wanted && h.asking == 0 && !now.Before(h.askNext)
 }
 
 // settledTelling ends a step that both the miner and the meters show, or that no meter can.
@@ -183,15 +189,15 @@ func (w *switching) settledTelling() *verdict {
 	if w.result.Confirmed == nil {
 		return nil
 	}
-	switch {
-	case !h.settled.IsZero():
-		w.result.Settled = ms(h.settled)
-		return w.end(verdict{state: rack.StateSucceeded})
-	case h.baseW == nil:
+	if h.baseW == nil {
 		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeUnmetered, text: "the miner says so; not every outlet of its node was measured before"})
 	}
 	if why := h.aim.hollow(*h.baseW); why != "" {
 		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: "the miner says so; " + why})
+	}
+	if !h.settled.IsZero() {
+		w.result.Settled = ms(h.settled)
+		return w.end(verdict{state: rack.StateSucceeded})
 	}
 	return nil
 }
@@ -213,7 +219,8 @@ func (w *switching) look(s *Snapshot) {
 		}
 		w.moved = w.moved || raw != h.firstRaw[i]
 	}
-	if !h.aim.shows(sum, *h.baseW, w.moved) {
+	restarts := w.step.Do == rack.DoLimit && (!h.told || h.silent || isFalse(h.word.Hashing) || sum <= asleepBelow(0, h.node.API.FanW))
+	if restarts || !h.aim.shows(sum, *h.baseW, w.moved) {
 		h.proven, h.settled = 0, time.Time{}
 		return
 	}

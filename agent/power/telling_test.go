@@ -340,6 +340,11 @@ func TestLimitVerdicts(t *testing.T) {
 			r.after(100*time.Millisecond, func() { u.draws = 100 })
 			r.after(8*time.Second, func() { u.draws = 3200 })
 		}, rack.StateFailed, rack.CodeVerifyFailed, "limit_exceeded"},
+		{"it restarts for a minute to obey, hashes nothing, and comes back as before", rack.Args{LimitW: 2400}, func(r *rig, u *unit) {
+			r.after(100*time.Millisecond, func() { u.draws, u.idle = 300, true })
+			r.after(time.Minute, func() { u.draws, u.idle = 3200, false })
+		}, rack.StateFailed, rack.CodeVerifyFailed, "limit_exceeded"},
+		{"its meter shows nothing", rack.Args{Mode: "low"}, func(r *rig, u *unit) { u.draws = 0.001; r.run(3 * time.Second) }, rack.StatePartial, rack.CodeNoLoad, ""},
 		{"out of its range", rack.Args{LimitW: 100}, func(_ *rig, u *unit) { u.told = fault(drivers.Unsupported) }, rack.StateFailed, rack.CodeUnsupported, ""},
 		{"it sleeps", rack.Args{LimitW: 2400}, func(_ *rig, u *unit) { u.asleep = true }, rack.StateFailed, rack.CodePrecondition, ""},
 	} {
@@ -353,7 +358,8 @@ func TestLimitVerdicts(t *testing.T) {
 				t.Errorf("reason %q, want %q (%s)", got, c.lie, o.Text)
 			}
 			order, ok := r.m.Snapshot(r.now).kept(r.layout.Nodes[2], rack.OrderLimit)
-			if ok != (c.state == rack.StateSucceeded) {
+			told := o.Targets[0].Steps[0].Taken != nil && o.Targets[0].State == rack.StateConfirmed
+			if ok != (c.state == rack.StateSucceeded || told) {
 				t.Errorf("in force: %+v", order)
 			}
 		})
@@ -453,4 +459,86 @@ func TestWhatIsAlreadySo(t *testing.T) {
 	if got := r.m.Snapshot(r.now).PowerState(r.layout.Nodes[2]); got != rack.PowerSleeping || !u.asleep {
 		t.Errorf("it is %s (%s)", got, r.result("s2").Text)
 	}
+}
+
+// What was found by reading it again: how limits, sleeps and sheds meet.
+func TestHowVerbsMeet(t *testing.T) {
+	to := func(w float64) func(*rack.Command) { return func(c *rack.Command) { c.Args.LimitW = w } }
+	kept := func(r *rig, kind rack.OrderKind) (rack.Order, bool) {
+		return r.m.Snapshot(r.now).kept(r.layout.Nodes[2], kind)
+	}
+	t.Run("a shed does not wait for a limit", func(t *testing.T) {
+		r := minersRig(t)
+		r.units["asic-3"].obeys = -1
+		r.must("l1", rack.OpLimit, "node/asic-3", to(2000))
+		r.run(10 * time.Second)
+		r.must("d1", rack.OpCut, "node/asic-3")
+		r.run(5 * time.Second)
+		r.expect("l1", rack.StateCancelled, rack.CodeSuperseded)
+		r.expect("d1", rack.StateSucceeded, "")
+	})
+	t.Run("a limit is raised", func(t *testing.T) {
+		r := minersRig(t)
+		r.must("l1", rack.OpLimit, "node/asic-3", to(2000))
+		r.run(20 * time.Second)
+		r.must("l2", rack.OpLimit, "node/asic-3", to(3000))
+		r.run(20 * time.Second)
+		if o, ok := kept(r, rack.OrderLimit); len(r.tells) != 2 || !ok || o.Value != 3000 || r.units["asic-3"].keepsTo != 3000 {
+			t.Errorf("told %d times, %+v", len(r.tells), o)
+		}
+	})
+	t.Run("a refused sleep leaves nothing that a start could bring back", func(t *testing.T) {
+		r := minersRig(t)
+		r.units["asic-3"].told = &drivers.Error{Op: "write", Fault: drivers.Locked}
+		r.must("s1", rack.OpSleep, "node/asic-3")
+		r.run(5 * time.Second)
+		if o, ok := kept(r, rack.OrderSlept); ok {
+			t.Errorf("kept: %+v", o)
+		}
+	})
+	t.Run("a limit of one that woke by itself ends what was kept", func(t *testing.T) {
+		r := minersRig(t)
+		u := r.units["asic-3"]
+		r.must("s1", rack.OpSleep, "node/asic-3")
+		r.run(5 * time.Second)
+		u.asleep = false
+		r.must("l1", rack.OpLimit, "node/asic-3", to(2000))
+		r.run(20 * time.Second)
+		if o, ok := kept(r, rack.OrderSlept); ok || u.keepsTo != 2000 {
+			t.Errorf("kept: %+v", o)
+		}
+		r.must("u1", rack.OpStart, "node/asic-3")
+		r.run(20 * time.Second)
+		if u.keepsTo != 2000 || len(r.tells) != 2 {
+			t.Errorf("a start of one that works told it something: %+v", r.tells)
+		}
+	})
+	t.Run("a sleep right after a wake keeps what the first one interrupted", func(t *testing.T) {
+		r := minersRig(t)
+		u := r.units["asic-3"]
+		r.must("s1", rack.OpSleep, "node/asic-3")
+		r.run(5 * time.Second)
+		r.must("w1", rack.OpWake, "node/asic-3")
+		r.after(200*time.Millisecond, func() { u.draws, u.setting = 50, "half way" })
+		r.run(time.Second)
+		r.must("s2", rack.OpSleep, "node/asic-3")
+		r.run(20 * time.Second)
+		if o, ok := kept(r, rack.OrderSlept); !ok || o.Before != `{"mode":"high"}` || o.Value != 3200 {
+			t.Errorf("kept: %+v", o)
+		}
+	})
+	t.Run("a wake of which nothing is kept is not compared", func(t *testing.T) {
+		r := minersRig(t)
+		u := r.units["asic-3"]
+		u.asleep, u.setting = true, `{"mode":"sleep"}`
+		u.says = func(w Word) Word {
+			if w.Same != nil {
+				t.Errorf("compared with what is not kept")
+			}
+			return w
+		}
+		r.must("w1", rack.OpWake, "node/asic-3")
+		r.run(20 * time.Second)
+		r.expect("w1", rack.StateSucceeded, "")
+	})
 }

@@ -83,7 +83,7 @@ func limited(l Limit) string { return fmt.Sprintf(`{"limit":%g,"mode":%q}`, l.W,
 
 // word is what a unit says.
 func (r *rig) word(u *unit, a Inquire) Word {
-	asleep, hashing := u.asleep, !u.asleep
+	asleep, hashing := u.asleep, !u.asleep && !u.idle
 	w := Word{At: r.now, Asleep: &asleep, Hashing: &hashing, Booted: u.booted}
 	q := a.Question
 	if q.Whole {

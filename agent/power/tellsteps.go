@@ -21,10 +21,13 @@ func (m *Machine) newTelling(now time.Time, t *target, st rack.Step) *switching 
 		a := t.job.cmd.Args
 		w.miner.limit = &Limit{W: a.LimitW, Mode: a.Mode}
 	case ok && st.Do != rack.DoSleep:
-		w.miner.before, w.miner.drawn = kept.Before, kept.Value
+		w.miner.before, w.miner.compare, w.miner.drawn = kept.Before, kept.Before, kept.Value
 	}
-	if t.job.cmd.Op == rack.OpStart {
+	switch {
+	case t.job.cmd.Op == rack.OpStart:
 		w.miner.answerBy = now.Add(bootLimit)
+	case t.escalates(): // its own time is what it has before its outlet is cut
+		w.miner.answerBy = now.Add(node.API.SleepBy)
 	}
 	return w
 }
@@ -42,7 +45,7 @@ func (w *switching) question(first bool) Question {
 	h := w.miner
 	q := Question{Whole: first || w.step.Do != rack.DoSleep, Limit: h.limit}
 	if h.limit == nil {
-		q.Before = h.before
+		q.Before = h.compare
 	}
 	return q
 }
@@ -83,7 +86,7 @@ func (m *Machine) asked(now time.Time, t *target, in Said) {
 		return
 	}
 	if in.Err != nil {
-		if now.Before(w.miner.answerBy) { // it boots
+		if now.Before(w.miner.answerBy) && mayAnswerLater(t, in.Err) {
 			w.state, w.miner.askNext = stageReady, now.Add(bootGap)
 			return
 		}
@@ -100,9 +103,10 @@ func (m *Machine) asked(now time.Time, t *target, in Said) {
 		return
 	}
 	_, limited := m.world.kept(w.miner.node, rack.OrderLimited)
+	_, slept := m.world.kept(w.miner.node, rack.OrderSlept)
 	switch {
-	case w.step.Do == rack.DoSleep:
-		w.miner.kept = isTrue(in.Word.Asleep) // what it does now is not what was interrupted
+	case w.step.Do == rack.DoSleep: // what it does now is not what was interrupted, if it sleeps or was only just told to wake
+		w.miner.kept = isTrue(in.Word.Asleep) || slept && (!isFalse(in.Word.Asleep) || m.world.Nodes[w.step.Node].Waking)
 	case w.step.Do == rack.DoLimit:
 		w.miner.kept = limited // by an earlier limit: that is what a release gives back
 		w.miner.before = in.Word.Setting
@@ -112,7 +116,20 @@ func (m *Machine) asked(now time.Time, t *target, in Said) {
 	default:
 		w.miner.kept = true
 	}
+	if slept && isFalse(in.Word.Asleep) && (w.step.Do == rack.DoLimit || w.step.Do == rack.DoRelease) {
+		m.given(now, t, w.miner.node, rack.OrderSlept) // it is awake: what it was interrupted in is past
+	}
 	w.state = stageReady
+}
+
+// mayAnswerLater tells whether a question is worth asking again: a miner that boots says many things, one that is put to sleep
+// may have been busy.
+func mayAnswerLater(t *target, err error) bool {
+	switch drivers.FaultOf(err) {
+	case drivers.Unreachable, drivers.Timeout, drivers.Corrupt, drivers.Busy:
+		return true
+	}
+	return t.job.cmd.Op == rack.OpStart
 }
 
 // bootGap is the pause between two questions to a miner that boots, arbitrary.
@@ -145,7 +162,7 @@ func (m *Machine) needless(w *switching) *verdict {
 		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: text})
 	case w.step.Do != rack.DoSleep && w.step.Do != rack.DoWake && isTrue(h.word.Asleep):
 		return w.end(verdict{state: rack.StateFailed, code: rack.CodePrecondition, text: "it sleeps: wake it first"})
-	case w.step.Do == rack.DoLimit && isTrue(h.word.Same):
+	case w.step.Do == rack.DoLimit && isTrue(h.word.Same) && !m.limitedOtherwise(h):
 		w.result.Confirmed = ms(h.word.At)
 		return w.end(verdict{state: rack.StateConfirmed, code: rack.CodeNoLoad, text: "it says that it keeps to that already; nothing was said to it"})
 	case w.step.Do == rack.DoRelease && isTrue(h.word.Same):
@@ -155,6 +172,12 @@ func (m *Machine) needless(w *switching) *verdict {
 		return w.end(verdict{state: rack.StateFailed, code: rack.CodeDeviceError, text: "it does not say what it is told to do, so that could not be given back"})
 	}
 	return nil
+}
+
+// limitedOtherwise tells whether a limit of ours is in force that is another one.
+func (m *Machine) limitedOtherwise(h *telling) bool {
+	o, ok := m.world.kept(h.node, rack.OrderLimit)
+	return ok && (o.Value != h.limit.W || o.Mode != h.limit.Mode)
 }
 
 // keepOrTell keeps what a verb is about to interrupt, or tells the miner.
@@ -176,6 +199,7 @@ func (m *Machine) keepInterrupted(now time.Time, t *target) {
 	w.miner.before = w.miner.word.Setting
 	o := m.interruptedBy(t, w)
 	o.Since = now
+	w.miner.memory = o
 	w.state, w.token, w.began = stageRecord, m.nextToken(), now
 	m.waiting[w.token] = t
 	m.do(Keep{Token: w.token, Record: rack.Record{Kind: rack.RecordOrder, At: now, ID: t.job.cmd.ID, Order: &o, Lowers: true}})
@@ -194,9 +218,8 @@ func (m *Machine) interruptedBy(t *target, w *switching) rack.Order {
 // remembered goes on once what a verb interrupts is on disk.
 func (m *Machine) remembered(t *target) {
 	w := t.current
-	o := m.interruptedBy(t, w)
-	m.setOrder(o, false)
-	w.miner.kept = true
+	m.setOrder(w.miner.memory, false)
+	w.miner.kept, w.miner.wrote = true, true
 	w.state = stageReady
 }
 
@@ -234,6 +257,9 @@ func (m *Machine) told(now time.Time, t *target, in Said) {
 			Kind: rack.EventMinerTold, Severity: rack.Info, Device: w.step.Node, Node: w.step.Node, Command: t.job.cmd.ID, To: string(w.step.Do),
 			Reason: strings.Join(in.Answer.Notes, "; "), Text: fmt.Sprintf("%s took the verb %s", w.step.Node, w.step.Do),
 		})
+	}
+	if in.Err != nil && !unsure(in.Err) && w.miner.wrote { // it was not told: nothing was interrupted
+		m.given(now, t, w.miner.node, keptBy(w.step.Do))
 	}
 	v := w.said(&m.world, in)
 	switch {
@@ -304,10 +330,19 @@ func (m *Machine) learnOfMiner(now time.Time, t *target, st rack.Step, v verdict
 		m.distrust(now, v.suspect, "an outlet of "+st.Node, t.job.cmd.ID)
 	}
 	// A miner that was released or asleep already is as it was told, too; one that was limited already is not so by us.
-	already := v.state == rack.StateConfirmed && (st.Do == rack.DoRelease || st.Do == rack.DoSleep)
+	already := v.state == rack.StateConfirmed && (st.Do == rack.DoRelease || st.Do == rack.DoSleep || t.done.miner.obeyed(st.Do, t.done.result.Taken != nil))
 	if v.state == rack.StateSucceeded || v.state == rack.StateConfirmed && v.code == rack.CodeUnmetered || already {
 		m.didAsTold(now, t, st, node, v)
 	}
+}
+
+// obeyed tells, of a verb that no watts prove, whether the miner is as it was told all the same: limited by us, or awake as
+// before.
+func (h *telling) obeyed(do rack.Verb, taken bool) bool {
+	if do == rack.DoLimit {
+		return taken
+	}
+	return do == rack.DoWake && h.compare != "" && isTrue(h.word.Same)
 }
 
 // didAsTold keeps what follows from a verb that a miner has obeyed.

@@ -526,7 +526,7 @@ func mutants() []mutant {
 		},
 		{
 			"a miner's word alone settles a sleep", "agent/power/telling.go",
-			"	case !h.settled.IsZero():\n		w.result.Settled = ms(h.settled)\n		return w.end(", "	case true:\n		w.result.Settled = ms(h.settled)\n		return w.end(",
+			"	if !h.settled.IsZero() {\n		w.result.Settled = ms(h.settled)\n		return w.end(", "	if true {\n		w.result.Settled = ms(h.settled)\n		return w.end(",
 			[]string{power},
 		},
 		{
@@ -566,7 +566,7 @@ func mutants() []mutant {
 		},
 		{
 			"what is kept counts as asleep, whatever it draws", "agent/power/feed.go",
-			"ours && s.sleeping(n) {", "ours {",
+			"ours && !v.Starting && !now.Before(v.SurgeUntil) && s.sleeping(n) && s.saidSince(n) {", "ours {",
 			[]string{power},
 		},
 		{

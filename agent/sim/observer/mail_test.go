@@ -286,7 +286,26 @@ func TestS8(t *testing.T) {
 			r.fault("crossed=pdu-a.1:pdu-a.2")
 			r.cut("c1", 1)
 		}, "it succeeded, and the contact is closed", []string{"S8"}},
+		{"no load came, and the wake behind it has shown one", func(r *rig) { r.started(2, false) }, "", nil},
+		{"no load came, and the wake behind it was that of another", func(r *rig) { r.started(1, false) }, "no moment is named", []string{"S8"}},
+		{"no load came, and the wake behind it has shown none", func(r *rig) { r.started(2, true) }, "no moment is named", []string{"S8"}},
 	})
+}
+
+// started energises outlet 2 with no load at first; a node is then awake, and outlet 2 feeds nothing if it is empty.
+func (r *rig) started(node int, empty bool) {
+	r.t.Helper()
+	r.cut("c1", 2)
+	time.Sleep(2 * time.Minute)
+	r.accepted("c2", "energise", 2)
+	if empty {
+		r.fault("stuckopen=pdu-a.2")
+	}
+	r.relay(2, true)
+	time.Sleep(time.Minute)
+	s := step("energise", 2)
+	s["settled"] = nil
+	r.end("c2", "succeeded", "", s, map[string]any{"do": "wake", "on": fmt.Sprintf("node/asic-%d", node), "settled": time.Now().UnixMilli()})
 }
 
 // welded cuts an outlet whose contact does not open.

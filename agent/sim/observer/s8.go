@@ -50,6 +50,7 @@ func (r *run) untrue(e *entry, rec *record) []Violation {
 			}
 			why := ""
 			switch {
+			case t.State == "succeeded" && s.Settled == nil && s.Do == doEnergise && r.shownAwake(o, t.Steps[k+1:]):
 			case t.State == "succeeded":
 				why = r.unproved(e, rec, s, o, t.Recovered)
 			case t.Code == "welded" && s.Do == doCut && lastOn(t.Steps, k) && !r.truth.closed(o, rec.At):

@@ -2,6 +2,7 @@ package observer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,6 +15,19 @@ const (
 	// margin is for the meters: their error, and that the truth has moved on within a sample.
 	margin = 10.0
 )
+
+// shownAwake tells whether a later step has shown that a miner draws what it does when it is awake, and an outlet is the only
+// one that it can draw it by: that proves more than the first seconds of its boot.
+func (r *run) shownAwake(o *outlet, later []stepResult) bool {
+	return slices.ContainsFunc(later, func(s stepResult) bool {
+		named := r.layout.members(s.On)
+		if s.Do != doWake || s.Settled == nil || len(named) != 1 || len(named[0].outlets) != 1 || named[0].outlets[0] != o {
+			return false
+		}
+		at := time.UnixMilli(*s.Settled)
+		return energised(r.truth.watts(o, at), r.truth.closed(o, at), o) == ""
+	})
+}
 
 // slept tells what contradicts a step that was told to a miner and is called settled; empty: nothing. Only the watts of its
 // outlets are judged: what it says itself proves nothing.
