@@ -155,6 +155,61 @@ func TestAWithdrawalIsOfferedToTheJournalAgain(t *testing.T) {
 	}
 }
 
+// What the journal refused at first does not come to the disk after what is newer.
+func TestAnOlderRecordDoesNotUndoANewerOne(t *testing.T) {
+	last := func(r *rig, about string) (kind rack.RecordKind, n int) {
+		for _, rec := range r.records {
+			if subject(rec) == about {
+				kind, n = rec.Kind, n+1
+			}
+		}
+		return kind, n
+	}
+	t.Run("a release, and what the next sleep interrupts", func(t *testing.T) {
+		r := minersRig(t)
+		r.must("s1", rack.OpSleep, "node/asic-3")
+		r.run(40 * time.Second)
+		r.must("w1", rack.OpWake, "node/asic-3")
+		r.journalErr = errDiskFull
+		r.run(2 * time.Second)
+		r.journalErr = nil
+		r.must("s2", rack.OpSleep, "node/asic-3")
+		r.run(time.Minute)
+		r.expect("w1", rack.StateSucceeded, "")
+		r.expect("s2", rack.StateSucceeded, "")
+		if kind, n := last(r, "slept of node/asic-3"); kind != rack.RecordOrder || n != 2 {
+			t.Errorf("the last of %d records is %q", n, kind)
+		}
+	})
+	for _, newerAnswered := range []bool{false, true} {
+		t.Run(fmt.Sprintf("what is known of a wiring, the newer one refused too: %v", newerAnswered), func(t *testing.T) {
+			r := settledRig(t)
+			refused := func(about rack.Wiring) {
+				for token, o := range r.m.owed {
+					if o.record.Wiring == about {
+						r.m.oweRecorded(r.now, Recorded{Token: token, Err: errDiskFull}, o)
+					}
+				}
+			}
+			r.m.owe(&owed{record: rack.Record{Kind: rack.RecordWiring, Outlet: outlet(3), Wiring: rack.WiringProven}})
+			r.m.owe(&owed{record: rack.Record{Kind: rack.RecordWiring, Outlet: outlet(3), Wiring: rack.WiringUnproven}})
+			if newerAnswered {
+				refused(rack.WiringUnproven)
+			}
+			refused(rack.WiringProven) // the one before it was still with the journal
+			r.m.owe(&owed{record: rack.Record{Kind: rack.RecordWiring, Outlet: outlet(4), Wiring: rack.WiringProven}})
+			var left []string
+			for _, o := range r.m.owed {
+				left = append(left, fmt.Sprint(o.record.Outlet, " ", o.record.Wiring))
+			}
+			slices.Sort(left)
+			if got := fmt.Sprint(left); got != "[pdu-a.3 unproven pdu-a.4 proven]" {
+				t.Error(got)
+			}
+		})
+	}
+}
+
 func TestALoadThatFallsLateIsNotCalledWelded(t *testing.T) {
 	r := settledRig(t)
 	r.welded[outlet(3)] = true

@@ -97,6 +97,40 @@ type owed struct {
 	outcome *rack.Outcome // to be told afterwards; nil: nothing is
 	refused bool          // the journal has refused it, and that was reported
 	again   time.Time     // when it is offered to the journal again; zero: it is with the journal
+	first   uint64        // token that it was offered with first: what was learnt later has a higher one
+}
+
+// subject is what a record tells the newest of: an older one that comes to the disk after it would undo it. Empty: there is
+// only one such record.
+func subject(r rack.Record) string {
+	switch r.Kind {
+	case rack.RecordOrder, rack.RecordReleased:
+		return fmt.Sprintf("%s of %s", r.Order.Kind, r.Order.Target)
+	case rack.RecordWiring:
+		return fmt.Sprintf("wiring of %s", r.Outlet)
+	}
+	return ""
+}
+
+// outdate forgets what waits to be offered again and tells less than a newer record of the same subject.
+func (m *Machine) outdate(newer rack.Record, first uint64) {
+	about := subject(newer)
+	for token, o := range m.owed {
+		if about != "" && !o.again.IsZero() && o.first < first && subject(o.record) == about {
+			delete(m.owed, token)
+		}
+	}
+}
+
+// outdated tells whether a newer record of the same subject is on its way.
+func (m *Machine) outdated(old *owed) bool {
+	about := subject(old.record)
+	for _, o := range m.owed {
+		if about != "" && o.first > old.first && subject(o.record) == about {
+			return true
+		}
+	}
+	return false
 }
 
 // oweRetry is the pause before a record that the journal refused is offered again, arbitrary.
@@ -104,6 +138,10 @@ const oweRetry = 5 * time.Second
 
 func (m *Machine) owe(o *owed) {
 	token := m.nextToken()
+	if o.first == 0 {
+		o.first = token
+		m.outdate(o.record, token)
+	}
 	m.owed[token] = o
 	o.again = time.Time{}
 	m.do(Keep{Token: token, Record: o.record})
@@ -116,6 +154,10 @@ func (m *Machine) oweRecorded(now time.Time, in Recorded, o *owed) {
 		if o.outcome != nil {
 			m.do(Report{Outcome: *o.outcome})
 		}
+		return
+	}
+	if m.outdated(o) {
+		delete(m.owed, in.Token)
 		return
 	}
 	o.again = now.Add(oweRetry)

@@ -48,11 +48,11 @@ const (
 // its node together.
 type telling struct {
 	node    rack.Node
-	limit   *Limit     // of a limit
-	before  string     // what it is to do again; of a sleep or a limit, what is kept before it is told
-	compare string     // what it is compared with; empty: nothing was kept
-	memory  rack.Order // what is kept of before, once it was read
-	drawn   float64    // W before what is given back was interrupted; 0: not known
+	limit   *Limit      // of a limit
+	before  string      // what it is to do again; of a sleep or a limit, what is kept before it is told
+	compare string      // what it is compared with; empty: nothing was kept
+	memory  rack.Record // what is kept of before, once it was read
+	drawn   float64     // W before what is given back was interrupted; 0: not known
 
 	word    Word      // newest
 	told    bool      // any word came since the write

@@ -199,10 +199,10 @@ func (m *Machine) keepInterrupted(now time.Time, t *target) {
 	w.miner.before = w.miner.word.Setting
 	o := m.interruptedBy(t, w)
 	o.Since = now
-	w.miner.memory = o
+	w.miner.memory = rack.Record{Kind: rack.RecordOrder, At: now, ID: t.job.cmd.ID, Order: &o, Lowers: true}
 	w.state, w.token, w.began = stageRecord, m.nextToken(), now
 	m.waiting[w.token] = t
-	m.do(Keep{Token: w.token, Record: rack.Record{Kind: rack.RecordOrder, At: now, ID: t.job.cmd.ID, Order: &o, Lowers: true}})
+	m.do(Keep{Token: w.token, Record: w.miner.memory})
 }
 
 func (m *Machine) interruptedBy(t *target, w *switching) rack.Order {
@@ -218,7 +218,8 @@ func (m *Machine) interruptedBy(t *target, w *switching) rack.Order {
 // remembered goes on once what a verb interrupts is on disk.
 func (m *Machine) remembered(t *target) {
 	w := t.current
-	m.setOrder(w.miner.memory, false)
+	m.setOrder(*w.miner.memory.Order, false)
+	m.outdate(w.miner.memory, w.token)
 	w.miner.kept, w.miner.wrote = true, true
 	w.state = stageReady
 }
