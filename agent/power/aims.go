@@ -42,7 +42,7 @@ func (w *switching) aimed() aim {
 		}
 		return toSleep{below}
 	case rack.DoLimit:
-		return toKeep{*h.limit, h.before}
+		return toKeep{*h.limit, h.before, h.limit.Mode == "" && h.baseW != nil && *h.baseW <= limitShare*h.limit.W}
 	case rack.DoRelease:
 		return toRise{above: backShare * h.drawn, again: "its watts are as before the limit", never: "it says that the limit is gone, and does not draw what it did", lies: reasonUnchanged}
 	default:
@@ -97,12 +97,14 @@ func (a toRise) words() aimWords {
 type toKeep struct {
 	limit  Limit
 	before string // what it was told to do
+	under  bool   // it drew no more than that before
 }
 
-// obeys takes a miner that tells no limit by its word once it is told to do something else than before.
+// obeys takes a miner that tells no limit by its word once it is told to do something else than before; one that drew no more
+// than the limit may have been told to do just what keeps to it.
 func (a toKeep) obeys(w Word) bool {
 	if w.Same == nil {
-		return w.Setting != "" && w.Setting != a.before
+		return w.Setting != "" && (a.under || w.Setting != a.before)
 	}
 	return *w.Same
 }

@@ -336,6 +336,14 @@ func TestLimitVerdicts(t *testing.T) {
 		{"it says that it keeps to it, and draws more", rack.Args{LimitW: 2400}, func(_ *rig, u *unit) { u.draws = 3200 }, rack.StateFailed, rack.CodeVerifyFailed, "limit_exceeded"},
 		{"it does nothing", rack.Args{LimitW: 2400}, func(_ *rig, u *unit) { u.obeys = -1 }, rack.StateFailed, rack.CodeVerifyFailed, "taken_unchanged"},
 		{"it drew less before", rack.Args{LimitW: 3300}, func(*rig, *unit) {}, rack.StatePartial, rack.CodeNoLoad, ""},
+		{"it drew less before, tells no limit, and is told what it was told before", rack.Args{LimitW: 3300}, func(_ *rig, u *unit) {
+			u.says = func(w Word) Word {
+				if w.Same = nil; w.Setting != "" {
+					w.Setting = `{"profile":"3300 W"}`
+				}
+				return w
+			}
+		}, rack.StatePartial, rack.CodeNoLoad, ""},
 		{"it restarts to obey, and comes back as before", rack.Args{LimitW: 2400}, func(r *rig, u *unit) {
 			r.after(100*time.Millisecond, func() { u.draws = 100 })
 			r.after(8*time.Second, func() { u.draws = 3200 })
