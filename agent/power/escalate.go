@@ -9,7 +9,8 @@ import (
 
 // A shutdown that cannot put its miner to sleep goes on to the cut of its outlets, at once and without letting the fans run
 // on: when the miner's own time is up, or when what is left until the deadline is just enough for the cuts. It does not where
-// the outlets are to stay closed, where their wiring is not believed, and where somebody stopped it.
+// the outlets are to stay closed, where their wiring is not believed, where somebody stopped it, and where the journal did not
+// keep what precedes the sleep: nothing was said to that miner, and a cut needs the journal as well.
 
 // cutGrace is how much later than that a cut may begin: turns of the loop go by before it does. It is far within what a cut's
 // limit allows for a lane that is held up.
@@ -43,7 +44,7 @@ func (m *Machine) giveUpTelling(now time.Time, t *target) {
 
 // escalate goes on from a sleep that failed to the cut; false: it does not.
 func (m *Machine) escalate(now time.Time, t *target, v verdict) bool {
-	if !t.escalates() || t.stop != nil || !v.suspect.IsZero() || v.code == rack.CodeMaintenanceLock {
+	if !t.escalates() || t.stop != nil || !v.suspect.IsZero() || v.code == rack.CodeMaintenanceLock || v.code == rack.CodeJournalFull {
 		return false
 	}
 	t.forced = &v

@@ -103,6 +103,12 @@ func TestShutdown(t *testing.T) {
 			}, state: rack.StateFailed, code: rack.CodeMaintenanceLock, story: "sleep asic-3 at 0 s",
 		},
 		{
+			name: "the journal does not keep what precedes the sleep", world: func(r *rig, _ *unit) {
+				r.journalErr = errDiskFull
+				r.after(time.Second, func() { r.journalErr = nil })
+			}, state: rack.StateFailed, code: rack.CodeJournalFull, story: "",
+		},
+		{
 			name: "it is off already", world: func(r *rig, u *unit) {
 				r.must("c0", rack.OpCut, "node/asic-3")
 				r.run(8 * time.Second)
