@@ -152,3 +152,45 @@ func TestALimitAndARelease(t *testing.T) {
 		})
 	}
 }
+
+// TestAnEndWaitsForNoMiner: the program ends within the time that its unit allows, whatever miners do; a verb that is under way
+// gets most of it.
+func TestAnEndWaitsForNoMiner(t *testing.T) {
+	const most = 12 * time.Second // systemd/rackagent.service: TimeoutStopSec=15s
+	for _, c := range []struct {
+		name  string
+		quirk miners.Quirk
+		after time.Duration // from the command
+		most  time.Duration
+	}{
+		{"a question hangs", miners.Hangs, time.Second, 2 * time.Second},
+		{"a verb hangs", miners.Silent, 3 * time.Second, most},
+	} {
+		for _, api := range []string{"antminer", "braiins", "luxos", "whatsminer-v2", "whatsminer-v3"} {
+			t.Run(c.name+", "+api, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					r, h := herdRig(t, sim.Unit{Node: "asic-1", API: api})
+					defer h.Close()
+					r.start()
+					time.Sleep(10 * time.Second)
+					h.Machine("asic-1").Set(c.quirk, true)
+					r.send("s1", "sleep", "node/asic-1")
+					time.Sleep(c.after)
+					began := time.Now()
+					r.stop()
+					if took := time.Since(began); took > c.most {
+						t.Errorf("it took %s to end", took)
+					}
+					h.Machine("asic-1").Set(c.quirk, false)
+					r.start()
+					time.Sleep(time.Minute)
+					if o := r.await("s1"); !o.State.Terminal() {
+						t.Errorf("%+v", o)
+					}
+					r.close()
+				})
+			})
+		}
+	}
+}

@@ -34,6 +34,7 @@ type work interface {
 	id() uint64           // token of the answer
 	lowers() bool         // it can only lower power
 	limit() time.Duration // for the whole of it
+	rest() time.Duration  // what of that it may still take once the program ends
 	dropped() Input       // the answer if it was taken out of the queue
 }
 
@@ -105,7 +106,8 @@ func (l *lane) run(ctx context.Context) {
 	}
 }
 
-// next takes the first action and gives it a context of its own: the end of the program does not tear a write.
+// next takes the first action and gives it a context of its own: the end of the program does not tear a write, but for one
+// that takes longer than the program has.
 func (l *lane) next(ctx context.Context) (work, context.Context, func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -123,7 +125,15 @@ func (l *lane) next(ctx context.Context) (work, context.Context, func()) {
 	*queue = (*queue)[1:]
 	actx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.limit())
 	l.running, l.cancel = a.id(), cancel
+	keep := context.AfterFunc(ctx, func() {
+		if a.rest() <= 0 {
+			cancel()
+			return
+		}
+		time.AfterFunc(a.rest(), cancel)
+	})
 	return a, actx, func() {
+		keep()
 		l.mu.Lock()
 		l.running = 0
 		l.mu.Unlock()

@@ -16,6 +16,14 @@ func (a Tell) lowers() bool    { return a.Do == rack.DoSleep || a.Do == rack.DoL
 func (a Inquire) limit() time.Duration { return askLimit }
 func (a Tell) limit() time.Duration    { return a.Within }
 
+func (a Inquire) rest() time.Duration { return 0 }
+func (a Tell) rest() time.Duration    { return tellRest }
+
+// tellRest is what a verb that is under way may still take once the program ends: most of what its unit allows
+// (systemd/rackagent.service, TimeoutStopSec=15s), within which the agent has to say farewell. A miner's own limit is up to 75 s.
+// One that is cut short may have been taken, as by a crash: a restart judges it.
+const tellRest = 8 * time.Second
+
 func (a Inquire) dropped() Input { return Said{Token: a.Token, Err: errAborted} }
 func (a Tell) dropped() Input    { return Said{Token: a.Token, Err: errAborted} }
 

@@ -22,6 +22,10 @@ func (a Switch) limit() time.Duration {
 
 func (a TakeOver) limit() time.Duration { return writeLimit }
 
+// A write of a relay is finished: it takes a few seconds at most.
+func (a Switch) rest() time.Duration   { return a.limit() }
+func (a TakeOver) rest() time.Duration { return a.limit() }
+
 func (a Switch) dropped() Input   { return Switched{Token: a.Token, Err: errAborted} }
 func (a TakeOver) dropped() Input { return Switched{Token: a.Token, Err: errAborted} }
 
