@@ -16,7 +16,7 @@ import (
 // connections end and the agent is restarted or crashes. The observer judges each walk from the world's record; in the end,
 // with all of it healed, a start and a release bring each back to what it did at first.
 func TestMinersWalk(t *testing.T) {
-	for i := range max(2, *walks/5) { // each is hours long
+	for i := range max(2, *walks/10) { // each is hours long
 		seed := *walkSeed + uint64(i)
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
