@@ -196,7 +196,7 @@ func TestUnits(t *testing.T) {
 			t.Errorf("%v: %g", o, *got)
 		}
 	}
-	for _, o := range []rpc.Object{{"chain_power": "3250 W"}, {"power": json.Number("3250")}, {"Power": "3250"}, {"watt": "3250W"}, {"power": "0", "watt": " 3250 "}} {
+	for _, o := range []rpc.Object{{"chain_power": "3250 W"}, {"power": json.Number("3250")}, {"Power": "3250"}, {"watt": "3250W"}, {"total_power": json.Number("3250")}, {"power": "0", "watt": " 3250 "}} {
 		if p := powerOf("", o); p == nil || p.W != 3250 || p.Source != miner.Estimated {
 			t.Errorf("%v: %+v", o, p)
 		}

@@ -143,7 +143,7 @@ func boards4028(devs, temps, details []rpc.Object) []miner.Board {
 		}
 		for _, t := range temps {
 			if t.Text("ID") == d.Text("ID") {
-				b.BoardC, b.ChipMaxC = t.Number("Board"), t.Number("Chip")
+				b.BoardC, b.ChipMaxC = rpc.Hottest(t.Numbers("Board")), rpc.Hottest(t.Numbers("Chip"))
 			}
 		}
 		for _, e := range details {

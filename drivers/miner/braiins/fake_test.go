@@ -252,7 +252,7 @@ func commandsOf() map[string]string {
 		"devs":    `"DEVS":[{"ASC":0,"ID":6,"Enabled":"Y","Status":"Alive","MHS 5s":4700000},{"ASC":1,"ID":7,"Enabled":"N","Status":"Dead"}]`,
 		"devdetails": `"DEVDETAILS":[{"DEVDETAILS":0,"ID":6,"Chips":63,"Model":"Bitmain Antminer S9","Name":"Hash Chain 6"},` +
 			`{"DEVDETAILS":1,"ID":7,"Chips":63,"Model":"Bitmain Antminer S9"}]`,
-		"temps":       `"TEMPS":[{"TEMP":0,"ID":6,"Board":81.875,"Chip":104.625}]`,
+		"temps":       `"TEMPS":[{"TEMP":0,"ID":6,"Board":81.875,"Chip":104.625},{"TEMP":1,"ID":7,"Board":63.0,"Chip":0.0}]`,
 		"fans":        `"FANS":[{"FAN":0,"ID":0,"RPM":5340,"Speed":100},{"FAN":1,"ID":1,"RPM":0,"Speed":100}]`,
 		"tunerstatus": `"TUNERSTATUS":[{"ApproximateChainPowerConsumption":1344,"ApproximateMinerPowerConsumption":1419,"DynamicPowerScaling":"Disabled","PowerLimit":1420}]`,
 		"pools":       `"POOLS":[{"POOL":0,"URL":"stratum+tcp://a.example:3333","User":"acct.r1","Status":"Alive"},{"POOL":1,"URL":"stratum+tcp://b.example:3333","Status":"Dead"}]`,

@@ -166,7 +166,7 @@ func Hottest(lists ...[]float64) *float64 {
 func Watts(stats []Object, more ...string) *miner.Power {
 	words := more
 	for _, o := range stats {
-		for _, key := range [...]string{"chain_power", "power", "Power", "watt"} {
+		for _, key := range [...]string{"chain_power", "power", "Power", "watt", "total_power"} {
 			words = append(words, o.Text(key))
 		}
 	}

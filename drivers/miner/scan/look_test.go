@@ -119,7 +119,7 @@ func TestFingerprints(t *testing.T) {
 			"Avalon", "", nil, Identified, "AvalonMiner 1246 1246-85", "02:00:5e:10:00:03", "avalon", 1,
 		},
 		"Whatsminer by its words":     {unit{rpc: map[string]string{"version": `{"STATUS":[{"STATUS":"S","Msg":"x","Description":"whatsminer v1.1"}],"id":1}`}}, "Whatsminer", "whatsminer-v2", nil, LooksLike, "", "", "whatsminer", 4},
-		"Whatsminer API 1":            {unit{rpc: map[string]string{"get_version": `{"STATUS":"S","When":1,"Code":131,"Msg":{"api_ver":"1.4.0","fw_ver":"20200917"},"Description":"whatsminer v1.4"}`}}, "Whatsminer", "whatsminer-v2", nil, LooksLike, "", "", "older", 4},
+		"Whatsminer API 1":            {unit{rpc: map[string]string{"get_version": `{"STATUS":"S","When":1,"Code":131,"Msg":{"api_ver":"whatsminer v1.4.0","fw_ver":"20200917"},"Description":"whatsminer v1.4"}`}}, "Whatsminer", "whatsminer-v2", nil, LooksLike, "", "", "older", 4},
 		"Whatsminer, 4433 of another": {unit{rpc: map[string]string{"get_version": `{"STATUS":"S","Code":131,"Msg":{"api_ver":"2.0.5"}}`}, v3: `{"code":-2,"msg":"invalid command"}`}, "Whatsminer", "whatsminer-v2", []string{"whatsminer-v3"}, Identified, "", "", "not as a Whatsminer", 5},
 		"Whatsminer v3": {
 			unit{v3: `{"code":0,"when":1,"msg":{"miner":{"type":"M60S_VK40"},"system":{"api":"3.0.2","fwversion":"20251209.16.Rel2","apiswitch":"1"},"network":{"mac":"02:00:5E:10:00:04"}},"desc":"get.device.info"}`},

@@ -107,7 +107,8 @@ func (l *look) byV2(ctx context.Context, named bool) bool {
 		l.f.Sure = Identified
 		l.f.saw("4028 answers get_version, API " + info.api)
 	}
-	if strings.HasPrefix(info.api, "1.") {
+	version := strings.TrimLeftFunc(info.api, func(r rune) bool { return r < '0' || r > '9' }) // "whatsminer v1.4.0"
+	if strings.HasPrefix(version, "1.") {
 		l.f.Sure = LooksLike
 		l.f.saw("older than the API that the agent speaks")
 	}

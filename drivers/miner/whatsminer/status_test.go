@@ -82,6 +82,16 @@ func casesV2() map[string]map[string]string {
 				`"Temperature":78.00,"Fan Speed In":"5010.5","Error Code Count":2,"Error Code 0":"218","Error Code 1":541,"Error Code 2":999,"MAC":"02-00-5E-00-00-08"}],"id":1}`,
 			"edevs": `{"STATUS":[{"STATUS":"S","Msg":"1 ASC(s)"}],"DEVS":[{"ASC":0,"MHS av":68000000,"MHS 1m":67900000,"Temperature":78.00,"Upfreq Complete":1}],"id":1}`,
 		},
+		// An M20 whose other program mines: the numbers are recorded (asic-rs, whatsminer v1.4.0).
+		"v2-cgminer-mines": {
+			"status": `{"Code":131,"Description":"whatsminer v1.4.0","Msg":{"Firmware Version":"'20210322.22.REL'","btmineroff":"true"},"STATUS":"S","When":1761061371}`,
+			"summary": `{"STATUS":[{"Code":11,"Description":"cgminer 4.9.2","STATUS":"S","Msg":"Summary"}],"SUMMARY":[{"Elapsed":10154,"Factory GHS":68796,` +
+				`"HS RT":67394800.97,"MHS 5s":70668114.52,"MHS 1m":67439352.49,"MHS 5m":67394800.97,"MHS av":67753251.19,"Power":3417,"Power Limit":3500,"Power Mode":"Normal"}],"id":1}`,
+		},
+		"v2-btminer-off": {
+			"status":  `{"Code":131,"Description":"whatsminer v1.3","Msg":{"Firmware Version":"'20210109.22.REL'","btmineroff":"true"},"STATUS":"S","When":1761061371}`,
+			"summary": `{"STATUS":[{"Code":11,"STATUS":"S","Msg":"Summary"}],"SUMMARY":[{"Elapsed":10,"Factory GHS":68796,"HS RT":0,"MHS av":67753251.19,"Power":12}],"id":1}`,
+		},
 		"v2-status-alone": {"status": `{"STATUS":"S","Code":131,"Msg":{"Firmware Version":"'20200917.22.REL'"}}`},
 	}
 }
@@ -170,7 +180,7 @@ func TestStatusOf(t *testing.T) {
 func TestStates(t *testing.T) {
 	for name, want := range map[string]miner.State{
 		"v2-mining": miner.Mining, "v2-asleep": miner.Asleep, "v2-asleep-empty": miner.Asleep, "v2-starting": miner.Starting, "v2-fault": miner.Faulty,
-		"v2-no-pool": miner.Idle, "v2-old": miner.Mining, "v2-status-alone": miner.Unknown,
+		"v2-no-pool": miner.Idle, "v2-old": miner.Mining, "v2-status-alone": miner.Unknown, "v2-cgminer-mines": miner.Mining, "v2-btminer-off": miner.Asleep,
 	} {
 		if s := statusV2(decodedBy(t, reportV2, casesV2()[name])); s.State != want {
 			t.Errorf("%s: %s, want %s", name, s.State, want)

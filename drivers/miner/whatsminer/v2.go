@@ -94,11 +94,18 @@ func (m *V2) Limit(ctx context.Context, l miner.Limit, _ miner.Urgency) (miner.A
 		return miner.Answer{}, err
 	}
 	return m.write(ctx, func(ctx context.Context, a *miner.Answer) error {
-		o, err := m.read(ctx, "status")
-		switch {
-		case err != nil && !lacks(err):
+		status, err := m.read(ctx, "status")
+		if err != nil && !lacks(err) {
 			return err
-		case yes(asleepV2(o)):
+		}
+		var summary rpc.Object
+		if yes(asleepV2(status, nil)) {
+			summary, err = m.read(ctx, "summary") // it may show work
+		}
+		switch {
+		case err != nil && !lacks(err) && !spared(err, true):
+			return err
+		case yes(asleepV2(status, summary)):
 			return m.sleeps("limit")
 		case l.Mode != "":
 			return m.setMode(ctx, a, l.Mode)
@@ -124,7 +131,7 @@ func (m *V2) Release(ctx context.Context, before miner.Setting) (miner.Answer, e
 		switch {
 		case err != nil:
 			return err
-		case yes(asleepV2(status)):
+		case yes(asleepV2(status, summary)):
 			return m.sleeps("setting")
 		}
 		return bringBack(ctx, m, a, readingV2(status, summary), readingOf(before))

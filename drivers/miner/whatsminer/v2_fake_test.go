@@ -62,6 +62,7 @@ type fakeV2 struct {
 	// answer is the reply to the nth write, from 1; empty: it hangs up.
 	answer func(n int, command string) string
 	now    *token // that it takes
+	key    string // the only key of a command that it knows; empty: both
 }
 
 // onV2 runs a test on a unit that is mining.
@@ -91,6 +92,9 @@ func onV2(t *testing.T, change func(*miner.Opts, *fakeV2), test func(t *testing.
 func (f *fakeV2) serve(r miners.Request) miners.Reply {
 	if r.Fields["enc"] != nil {
 		return f.write(r.Text("data"))
+	}
+	if f.key != "" && r.Fields[f.key] == nil {
+		return miners.Reply(`{"STATUS":[{"STATUS":"E","Code":24,"Msg":"Missing JSON 'command'","Description":"cgminer 4.9.2"}],"id":1}`)
 	}
 	f.asked = append(f.asked, r.Command)
 	if r.Command == f.hangs {

@@ -15,6 +15,7 @@ import (
 // Codes of v2 beside those of cgminer (WhatsminerAPI 2.0.5, return codes).
 const (
 	codeJSON  = 23  // the command is no JSON: also what a wrong key makes of it
+	codeNone  = 24  // cgminer's: the key "command" is missing, which is what a build of 2020 knows it by
 	codeToken = 135 // the token is not taken
 	codeMany  = 136 // no more tokens: 32 for an address
 )
@@ -24,7 +25,17 @@ const unlock = "the write API is off: a person has to change the factory passwor
 
 // read asks for one report and takes it out of the envelope of newer builds.
 func (m *V2) read(ctx context.Context, command string) (rpc.Object, error) {
-	raw, err := m.c.Exchange(ctx, rpc.Read, command, fmt.Appendf(nil, "{\"cmd\":%q}\n", command), miner.ReadLimit)
+	o, err := m.readBy(ctx, "cmd", command)
+	var told *rpc.StatusError
+	if errors.As(err, &told) && told.Status.Code == codeNone {
+		return m.readBy(ctx, "command", command)
+	}
+	return o, err
+}
+
+// readBy asks for a report under a key.
+func (m *V2) readBy(ctx context.Context, key, command string) (rpc.Object, error) {
+	raw, err := m.c.Exchange(ctx, rpc.Read, command, fmt.Appendf(nil, "{%q:%q}\n", key, command), miner.ReadLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +109,7 @@ func (m *V2) state(ctx context.Context) (status, summary rpc.Object, err error) 
 		return nil, nil, err
 	}
 	summary, err = m.read(ctx, "summary")
-	if !spared(err, yes(asleepV2(status))) {
+	if !spared(err, yes(asleepV2(status, summary))) {
 		return nil, nil, err
 	}
 	if status == nil && summary == nil {
@@ -114,7 +125,7 @@ func (m *V2) Status(ctx context.Context) (miner.Status, error) {
 		return miner.Status{}, err
 	}
 	got := map[string]rpc.Object{"status": status, "summary": summary}
-	asleep := yes(asleepV2(status))
+	asleep := yes(asleepV2(status, summary))
 	for _, report := range []string{"get_version", "devdetails", "get_miner_info", "get_error_code", "pools", "edevs"} {
 		if got[report], err = m.read(ctx, report); !spared(err, asleep) && drivers.FaultOf(err) != drivers.Corrupt {
 			return miner.Status{}, err
@@ -142,7 +153,7 @@ func (m *V2) Setting(ctx context.Context) (miner.Setting, error) {
 	if err != nil {
 		return miner.Setting{}, err
 	}
-	asleep, r := yes(asleepV2(status)), readingV2(status, summary)
+	asleep, r := yes(asleepV2(status, summary)), readingV2(status, summary)
 	if r.empty() && !asleep {
 		return miner.Setting{}, m.o.Fault("read", "summary", drivers.Settling, errors.New("neither mode nor limit: what a sleep would interrupt is not known"))
 	}

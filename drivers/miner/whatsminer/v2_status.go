@@ -11,14 +11,24 @@ import (
 	"rackagent/drivers/miner/rpc"
 )
 
-// asleepV2 is what the unit was told; nil: it does not say. Older builds have btmineroff.
-func asleepV2(status rpc.Object) *bool {
-	msg := status.Object("Msg")
+// asleepV2 is what the unit was told; nil: it does not say. Older builds have btmineroff, which is about one of two mining
+// programs: a unit whose other one, cgminer, mines has it true (recorded: asic-rs, an M20 of 70 TH/s). So it does not count
+// where the summary shows work and the watts of it.
+func asleepV2(status, summary rpc.Object) *bool {
+	msg, sum := status.Object("Msg"), summary.Object("SUMMARY")
 	if off := msg.Bool("mineroff"); off != nil {
 		return off
 	}
-	return msg.Bool("btmineroff")
+	off := msg.Bool("btmineroff")
+	works := miner.Status{Hashrate: rateV2(sum), Nominal: scaled(sum.Number("Factory GHS"), 1e3)}
+	if w := sum.Number("Power"); yes(off) && w != nil && *w >= stoppedW && miner.Judge(&works, nil) == miner.Mining {
+		return nil
+	}
+	return off
 }
+
+// stoppedW is more than a stopped unit draws (reference: asic control 9.3, below 100 W).
+const stoppedW = 100
 
 // modeV2 is the mode in force, else the one that is set.
 func modeV2(msg, sum rpc.Object) string {
@@ -66,7 +76,7 @@ func statusV2(got map[string]rpc.Object) miner.Status {
 	}
 	s.Pools = poolsOf(got["pools"].List("POOLS"), "URL", "Status")
 	s.Errors = troublesV2(got["get_error_code"], sum)
-	s.State = judge(&s, asleepV2(got["status"]), ramped(sum.Bool("Upfreq Complete"), sum.Bool("Hash Stable")))
+	s.State = judge(&s, asleepV2(got["status"], got["summary"]), ramped(sum.Bool("Upfreq Complete"), sum.Bool("Hash Stable")))
 	return s
 }
 

@@ -3,6 +3,7 @@ package whatsminer
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -375,7 +376,7 @@ func TestV2Limit(t *testing.T) {
 		"an older API":     {miner.Limit{W: 2500}, [2]string{"get_version", wrap(`{"api_ver":"2.0.4"}`)}},
 		"no version":       {miner.Limit{W: 2500}, [2]string{"get_version", wrap(`{}`)}},
 		"asleep":           {miner.Limit{W: 2500}, [2]string{"status", wrap(`{"mineroff":"true"}`)}},
-		"asleep, a mode":   {miner.Limit{Mode: "Low"}, [2]string{"status", wrap(`{"btmineroff":"true"}`)}},
+		"asleep, a mode":   {miner.Limit{Mode: "Low"}, [2]string{"status", wrap(`{"mineroff":true}`)}},
 		"no such mode":     {miner.Limit{Mode: "Turbo"}, [2]string{}},
 		"both":             {miner.Limit{Mode: "Low", W: 2500}, [2]string{}},
 		"takes it all off": {miner.Limit{W: noLimit}, [2]string{}},
@@ -693,6 +694,28 @@ func TestV2StoppedAndRefusing(t *testing.T) {
 			fault(t, err, want)
 			if err == nil && (s.State != miner.Asleep || s.Firmware == "") {
 				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// TestABuildThatKnowsOneKey: a build of 2020 knows a command by the key of cgminer alone.
+func TestABuildThatKnowsOneKey(t *testing.T) {
+	onV2(t, func(_ *miner.Opts, f *fakeV2) { f.key = "command" }, func(t *testing.T, m *V2, _ *fakeV2, _ *miners.Host) {
+		s, err := m.Status(t.Context())
+		if err != nil || s.State != miner.Mining || s.Power == nil || s.Power.W != 3200 {
+			t.Errorf("%+v, %v", s, err)
+		}
+	})
+}
+
+// TestALimitAsksWhetherItMines: btmineroff alone does not tell that a unit sleeps.
+func TestALimitAsksWhetherItMines(t *testing.T) {
+	for name, sleeps := range map[string]bool{"v2-cgminer-mines": false, "v2-btminer-off": true} {
+		onV2(t, func(_ *miner.Opts, f *fakeV2) { maps.Copy(f.replies, casesV2()[name]) }, func(t *testing.T, m *V2, f *fakeV2, _ *miners.Host) {
+			_, err := m.Limit(t.Context(), miner.Limit{Mode: "Low"}, miner.Urgency{})
+			if refused := len(f.writes) == 0; refused != sleeps || (err != nil) != sleeps {
+				t.Errorf("%s: %v, writes %v", name, err, f.writes)
 			}
 		})
 	}
