@@ -130,6 +130,12 @@ var underWay = regexp.MustCompile(`(?m)^(accepted|running)\n( .*\n)*`)
 func TestKilledAtTheWrite(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	text, err := os.ReadFile(r.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A sample is fresh for three periods: long enough for a busy machine to get to the command.
+	write(t, r.config, strings.Replace(string(text), "outlet_period_s: 0.2", "outlet_period_s: 1", 1))
 	killed := r.startsToBeKilled()
 	ended := make(chan said, 1)
 	go func() { ended <- r.types("command", "outlet.cut", "outlet/pdu-a.3", "--id", "cut-0001") }()
