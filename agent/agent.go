@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,6 +150,7 @@ func (a *Agent) wire(found journal.Found) error {
 		Event:  a.out.event, Alarm: a.out.alarm, Learnt: a.infoChanged,
 		Orders: found.Orders, Records: append(append([]rack.Record(nil), found.Withdrawn...), found.Wiring...),
 		Unfinished: movesPower(found.Unfinished), Standing: power.LastSwitched(a.inv.Layout, a.journal.List(lookBack)),
+		Own: a.mayBegin(), Observing: a.journal.Observing,
 	})
 	ids, err := identities(a.conf.Site, a.conf.Commands)
 	if err != nil {
@@ -168,6 +170,13 @@ func (a *Agent) wire(found journal.Found) error {
 		return err
 	}
 	return a.dialBroker()
+}
+
+// mayBegin is what the configuration lets the agent begin by itself.
+func (a *Agent) mayBegin() power.Own {
+	return power.Own{
+		Boot: a.boot, Config: fmt.Sprintf("%x", a.conf.Hash()), Feeds: a.conf.Power.FeedControl == config.FeedShed, Jitter: rand.Uint32,
+	}
 }
 
 // lookBack is how many of the newest commands tell where relays were left. Arbitrary: some per outlet of a large rack.

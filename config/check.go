@@ -154,6 +154,9 @@ func (k *checker) times() {
 	k.span("poll.identity_period_s", k.c.Poll.IdentityPeriodS, 10, 86_400, " s")
 	// The inrush of one power supply lasts up to 40 ms; makers of switched PDUs leave 100 ms.
 	k.span("power.stagger_ms", float64(k.c.Power.StaggerMS), 100, 60_000, " ms")
+	if k.c.Power.FeedControl != "" {
+		oneOf(k, "power.feed_control", k.c.Power.FeedControl, FeedAlarm, FeedShed)
+	}
 }
 
 // buses judges the list of buses.

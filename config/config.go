@@ -106,7 +106,18 @@ func (p Poll) IdentityPeriod() time.Duration { return seconds(p.IdentityPeriodS)
 // Power holds the figures of switching that are not a node's own.
 type Power struct {
 	StaggerMS int `yaml:"stagger_ms"` // between two energisings of one feed
+	// FeedControl is what is done where a level of the feed is measured near its limit; empty: FeedAlarm.
+	FeedControl FeedControl `yaml:"feed_control,omitempty"`
 }
+
+// FeedControl is what is done where a level of the feed is measured near its continuous limit.
+type FeedControl string
+
+// The choices of power.feed_control.
+const (
+	FeedAlarm FeedControl = "alarm" // it is told
+	FeedShed  FeedControl = "shed"  // miners are shed, and brought back
+)
 
 // Stagger is StaggerMS as a duration.
 func (p Power) Stagger() time.Duration { return time.Duration(p.StaggerMS) * time.Millisecond }

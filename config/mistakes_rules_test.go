@@ -17,11 +17,12 @@ func TestMistakesInSite(t *testing.T) {
 			`c.yaml:4:12: state_dir: "/var/../etc" is not an absolute path without . and ..`,
 		},
 		{
-			"periods out of range", "agent: r17", "agent: r17\ntelemetry: {period_s: 0}\npoll: {outlet_period_s: 60, identity_period_s: 1}\npower: {stagger_ms: 20}",
+			"periods out of range", "agent: r17", "agent: r17\ntelemetry: {period_s: 0}\npoll: {outlet_period_s: 60, identity_period_s: 1}\npower: {stagger_ms: 20, feed_control: maybe}",
 			`c.yaml:4:23: telemetry.period_s: 0 is outside 1 to 3600 s
 c.yaml:5:25: poll.outlet_period_s: 60 is outside 0.2 to 5 s
 c.yaml:5:48: poll.identity_period_s: 1 is outside 10 to 86400 s
-c.yaml:6:21: power.stagger_ms: 20 is outside 100 to 60000 ms`,
+c.yaml:6:21: power.stagger_ms: 20 is outside 100 to 60000 ms
+c.yaml:6:39: power.feed_control: "maybe" is neither alarm nor shed`,
 		},
 		{
 			"a socket", "agent: r17", "agent: r17\nlocal: {socket: run/x.sock, group: \"\"}",

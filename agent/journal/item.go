@@ -154,7 +154,8 @@ func aboutTheRack(r *rack.Record, bad complaint) error {
 }
 
 func orderKind(k rack.OrderKind) bool {
-	return k == rack.OrderLimit || k == rack.OrderCurtail || k == rack.OrderDrain || k == rack.OrderLock || k == rack.OrderSlept || k == rack.OrderLimited
+	return k == rack.OrderLimit || k == rack.OrderCurtail || k == rack.OrderDrain || k == rack.OrderLock || k == rack.OrderSlept || k == rack.OrderLimited ||
+		k == rack.OrderArmed
 }
 
 func wiringKind(w rack.Wiring) bool {

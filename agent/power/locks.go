@@ -179,7 +179,7 @@ func (s *Snapshot) firmNode(n rack.Node) string {
 
 // issuerOf is who stands behind a command.
 func issuerOf(c rack.Command) string {
-	if c.Signed && c.Issuer != "" {
+	if (c.Signed || c.Origin == rack.OriginAgent) && c.Issuer != "" {
 		return c.Issuer
 	}
 	return "unsigned"

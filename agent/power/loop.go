@@ -34,6 +34,10 @@ type Opts struct {
 	Records    []rack.Record // withdrawals and wiring
 	Unfinished []rack.Entry
 	Standing   map[rack.OutletID]bool // where relays were left (LastSwitched)
+
+	// What the agent may begin by itself, and whether a lost journal keeps it from that now.
+	Own       Own
+	Observing func() bool
 }
 
 // Loop owns the Machine. It takes inputs one by one, hands the actions out and never waits for any of them.
@@ -69,6 +73,7 @@ func NewLoop(o Opts) *Loop {
 		buses: make(map[string]string), miners: make(map[string]*lane), born: now, kept: make(map[uint64]func()), wake: make(chan struct{}, 1),
 	}
 	l.machine.LeftStanding(o.Standing)
+	l.machine.MayAct(o.Own)
 	l.snapshot.Store(l.machine.Snapshot(now))
 	for _, p := range o.Layout.PDUs {
 		if l.lanes[p.Bus] == nil {
@@ -193,6 +198,9 @@ func (l *Loop) turn() {
 	inbox := l.inbox
 	l.inbox = nil
 	l.mu.Unlock()
+	if l.o.Observing != nil {
+		l.machine.observing = l.o.Observing()
+	}
 	for _, in := range inbox {
 		now := time.Now()
 		actions := l.machine.Step(now, in)

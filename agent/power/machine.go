@@ -32,6 +32,9 @@ type Machine struct {
 	doubts    []doubt                // commands that ended unknown
 	expect    map[rack.OutletID]bool // where each relay was last known to stand: true closed
 	coming    []Ordered              // orders whose writers were not told yet that they hold
+	own       ownCommands            // what the agent begins by itself
+	feeds     feedControl
+	observing bool // a lost journal was not accepted: nothing is begun by itself
 
 	// Of one Step.
 	out     []Action
@@ -56,6 +59,7 @@ type job struct {
 	begun    bool      // the first step of any target began
 	found    bool      // found unfinished at the start
 	ended    bool      // the terminal result is with the journal
+	unkept   *owed     // its first record, where it was begun without
 }
 
 // target is the part of a job on one node or outlet.
@@ -160,6 +164,7 @@ func (m *Machine) Step(now time.Time, in Input) []Action {
 		m.recorded(now, in)
 	case Tick:
 	}
+	m.ownOverdue(now)
 	m.advance(now)
 	m.holds()
 	return m.out
@@ -184,6 +189,11 @@ func (m *Machine) accept(now time.Time, in Accepted) {
 	}
 	if in.Command.Op.OnlyLowers() || in.Command.Op == rack.OpLimit {
 		m.supersede(j)
+	}
+	if in.Command.Origin == rack.OriginAgent {
+		m.overrule(j)
+	} else {
+		m.giveUp(j)
 	}
 	m.jobs = append(m.jobs, j)
 }

@@ -38,6 +38,8 @@ func (m *Machine) observe(now time.Time, batch []rack.Reading) {
 			v = m.observeLive(o, v)
 		case rack.ApparentV:
 			v.VA = newer(v.VA, r)
+		case rack.CurrentA:
+			v.A = newer(v.A, r)
 		case rack.Relay:
 			v = m.observeRelay(o, v, r)
 		}
@@ -45,9 +47,10 @@ func (m *Machine) observe(now time.Time, batch []rack.Reading) {
 	}
 	m.observePeaks(now, batch)
 	m.resolveDoubts(now)
-	if now.Sub(m.judged) >= limitEvery {
+	if now.Sub(m.judged) >= limitEvery-100*time.Millisecond {
 		m.judged = now
 		m.observeLimits(now)
+		m.controlFeeds(now)
 	}
 }
 

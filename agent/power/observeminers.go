@@ -32,6 +32,8 @@ func (m *Machine) observeMiner(r rack.Reading) {
 		if r.Quality == rack.QualityOK && !r.At.Before(old.At) {
 			v = m.noticeChange(node, v, old, r)
 		}
+	case rack.HashTHs:
+		v.Rate = newer(v.Rate, r)
 	case rack.Hashing:
 		v.Hashing = newer(v.Hashing, r)
 		v = m.noticeOdd(node, v)

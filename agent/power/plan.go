@@ -237,6 +237,9 @@ func admissible(now time.Time, s *Snapshot, c rack.Command, o rack.OutletID) *ra
 	if why := s.Outlets[o].Withdrawn; why != "" {
 		return refuse(rack.CodeWelded, "outlet %s is withdrawn from switching: %s", o, why)
 	}
+	if controlled, known := s.Controlled(s.Layout.BankOf(o)); c.Origin == rack.OriginAgent && known && !controlled {
+		return refuse(rack.CodeExternalChange, "the relay bank of %s is out of control: the agent takes none over by itself", o)
+	}
 	return bankReady(s, o, c.Op)
 }
 

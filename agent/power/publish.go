@@ -86,7 +86,7 @@ func (m *Machine) finish(now time.Time, j *job, targets []rack.TargetResult) {
 	}
 	m.owe(&owed{
 		record:  rack.Record{Kind: rack.RecordEnded, At: now, ID: j.cmd.ID, Outcome: &o, Lowers: true},
-		outcome: &o,
+		outcome: &o, behind: j.unkept,
 	})
 }
 
@@ -94,10 +94,13 @@ func (m *Machine) finish(now time.Time, j *job, targets []rack.TargetResult) {
 // is told to nobody before it is there: told first and lost in a crash, the same command would end twice (S5).
 type owed struct {
 	record  rack.Record
-	outcome *rack.Outcome // to be told afterwards; nil: nothing is
-	refused bool          // the journal has refused it, and that was reported
-	again   time.Time     // when it is offered to the journal again; zero: it is with the journal
-	first   uint64        // token that it was offered with first: what was learnt later has a higher one
+	outcome *rack.Outcome   // to be told afterwards; nil: nothing is
+	refused bool            // the journal has refused it, and that was reported
+	again   time.Time       // when it is offered to the journal again; zero: it is with the journal
+	first   uint64          // token that it was offered with first: what was learnt later has a higher one
+	behind  *owed           // must be on disk before; nil: nothing must
+	kept    bool            // on disk
+	then    func(time.Time) // what follows; nil: nothing
 }
 
 // subject is what a record tells the newest of: an older one that comes to the disk after it would undo it. Empty: there is
@@ -143,6 +146,10 @@ func (m *Machine) owe(o *owed) {
 		m.outdate(o.record, token)
 	}
 	m.owed[token] = o
+	if o.behind != nil && !o.behind.kept {
+		o.again = m.world.At.Add(oweRetry)
+		return
+	}
 	o.again = time.Time{}
 	m.do(Keep{Token: token, Record: o.record})
 }
@@ -151,6 +158,10 @@ func (m *Machine) owe(o *owed) {
 func (m *Machine) oweRecorded(now time.Time, in Recorded, o *owed) {
 	if in.Err == nil {
 		delete(m.owed, in.Token)
+		o.kept = true
+		if o.then != nil {
+			o.then(now)
+		}
 		if o.outcome != nil {
 			m.do(Report{Outcome: *o.outcome})
 		}
@@ -206,4 +217,4 @@ func allExpired(targets []rack.TargetResult) bool {
 }
 
 // Busy tells whether time alone can bring a command further, so that the loop must tick.
-func (m *Machine) Busy() bool { return len(m.jobs) > 0 }
+func (m *Machine) Busy() bool { return len(m.jobs)+len(m.own.asked) > 0 }

@@ -27,6 +27,7 @@ type OutletView struct {
 	Relay rack.Reading // 1 closed, 0 open
 	W     rack.Reading // active power
 	VA    rack.Reading // apparent power
+	A     rack.Reading // rms current
 	// OpenSince is when the relay was first known to be open in this start; zero while closed or unknown.
 	OpenSince time.Time
 	// MovedAt is when its raw power code last differed from the one before: a frozen meter proves nothing.
@@ -63,6 +64,7 @@ type NodeView struct {
 
 	// Of miners, by their own word: 1 told to sleep, 1 hashing.
 	Asleep, Hashing rack.Reading
+	Rate            rack.Reading // TH/s of now
 	// Doing is what a command that is under way makes of it; empty: none is.
 	Doing rack.PowerState
 	// Print is what the newest reading of a miner that was awake says that it is told to do, as a number; 0: none was.

@@ -217,6 +217,9 @@ func (m *Machine) recorded(now time.Time, in Recorded) {
 		m.oweRecorded(now, in, o)
 		return
 	}
+	if m.ownRecorded(now, in) {
+		return
+	}
 	t, ok := m.waiting[in.Token]
 	if !ok || t.current == nil || t.current.token != in.Token || t.current.state != stageRecord {
 		return

@@ -31,6 +31,10 @@ const (
 	EventMinerTold      EventKind = "miner_told"       // a miner took what it was told
 	EventEscalated      EventKind = "escalated"        // a miner could not be put to sleep, so that its outlet is cut
 	EventMiner          EventKind = "miner"            // what a miner says and what it does differ; the reason says how
+	EventFeedHigh       EventKind = "feed_high"        // a level of the feed is measured near its limit, or nothing is left to shed there
+	EventFeedBack       EventKind = "feed_back"        // it is back below
+	EventFeedSilent     EventKind = "feed_silent"      // too much of what is drawn is not measured, or it is again
+	EventOwn            EventKind = "own_command"      // the agent began a command by itself
 	EventStarted        EventKind = "started"
 	EventStopping       EventKind = "stopping"
 	EventLink           EventKind = "link"

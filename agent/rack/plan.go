@@ -114,6 +114,9 @@ const (
 	OrderSlept OrderKind = "slept"
 	// OrderLimited is the same of a limit, kept until a release has given it back.
 	OrderLimited OrderKind = "limited"
+	// OrderArmed is none: it says that what acts by itself may, in the boot that By names, under the configuration whose hash is
+	// Why (invariant S1b).
+	OrderArmed OrderKind = "armed"
 )
 
 // Order outlives the command that left it.
@@ -163,4 +166,22 @@ type Approval struct {
 func (c *Command) ApprovedByAnother() bool {
 	a := c.Approval
 	return a != nil && c.Signed && c.Issuer != "" && a.By != "" && a.By != c.Issuer && a.Sha256 == c.Hash
+}
+
+// FeedUse is what one level of the feed is reserved for and measured to carry, on its fullest line. Amperes are per line.
+type FeedUse struct {
+	Feed    string   `json:"feed"`
+	Parent  string   `json:"parent,omitempty"`
+	Lines   []string `json:"lines"`
+	VoltsV  float64  `json:"volts_v"`
+	RatingA float64  `json:"rating_a"`
+	LimitA  float64  `json:"limit_a"` // continuous limit or share
+	// By reservation: what nodes may draw, their start surges included.
+	ReservedA float64 `json:"reserved_a"`
+	ReservedW float64 `json:"reserved_w"`
+	// By measurement. AssumedW of MeasuredW is not measured: reservations and limits stand in for it.
+	MeasuredA float64 `json:"measured_a"`
+	MeasuredW float64 `json:"measured_w"`
+	AssumedW  float64 `json:"assumed_w"`
+	Line      string  `json:"line,omitempty"` // the fullest by measurement
 }

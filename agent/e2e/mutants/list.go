@@ -579,5 +579,105 @@ func mutants() []mutant {
 			"	if t.stop != nil {\n		t.stop()\n	}\n", "",
 			[]string{"drivers/miner"},
 		},
+		{
+			"a feed acts at one sample", "agent/power/bands.go",
+			"!st.acting && st.seen >= samplesToAct", "!st.acting && st.seen >= 1",
+			[]string{power},
+		},
+		{
+			"a feed above its limit is not cut but told to sleep", "agent/power/bands.go",
+			"(measured > 1 || !ld.sleeps", "(measured > 9 || !ld.sleeps",
+			[]string{power},
+		},
+		{
+			"a feed near its limit cuts at once", "agent/power/bands.go",
+			"(measured > 1 || !ld.sleeps || told)", "(measured > 0 || !ld.sleeps || told)",
+			[]string{power},
+		},
+		{
+			"the most valuable miner goes first", "agent/power/bands.go",
+			"return cmp.Or(cmp.Compare(b.worth.jth, a.worth.jth),", "return cmp.Or(cmp.Compare(a.worth.jth, b.worth.jth),",
+			[]string{power},
+		},
+		{
+			"miners come back while the feed is near its limit", "agent/power/bands.go",
+			"left[p.level][p.line]-p.amps+p.full >= actAt*l.limitA", "p.full >= 9*l.limitA",
+			[]string{power},
+		},
+		{
+			"miners come back at once", "agent/power/bands.go",
+			"st.calm.IsZero() || now.Sub(st.calm) < st.wait || ", "l.limitA < 0 || ",
+			[]string{power},
+		},
+		{
+			"miners come back all together", "agent/power/bands.go",
+			"now.Sub(b.raised) >= stepGap", "true",
+			[]string{power},
+		},
+		{
+			"miners come back although meters are silent", "agent/power/bands.go",
+			"if !frozen && now", "if now",
+			[]string{power},
+		},
+		{
+			"a command of an operator does not end the controller's say", "agent/power/own.go",
+			"			m.feeds.bands.forget(t.plan.Node)\n", "",
+			[]string{power},
+		},
+		{
+			"a command of the agent's own is not on disk before its write", "agent/power/own.go",
+			"now.Sub(o.at) >= ownRecordBy", "true",
+			[]string{power, "agent"},
+		},
+		{
+			"the agent begins commands while a lost journal is observed", "agent/power/own.go",
+			"if m.closing || m.observing {", "if m.closing {",
+			[]string{power},
+		},
+		{
+			"the feed controller acts before it is armed", "agent/power/feedcontrol.go",
+			"	return f.armed || f.volatile\n", "	return true\n",
+			[]string{power},
+		},
+		{
+			"a result is on disk before the command that it is of", "agent/power/publish.go",
+			"	if o.behind != nil && !o.behind.kept {\n", "	if false {\n",
+			[]string{power},
+		},
+		{
+			"a silent meter counts as nothing", "agent/power/loads.go",
+			"			whole = true\n", "",
+			[]string{power},
+		},
+		{
+			"a cut of the agent's own waits for a miner", "agent/power/own.go",
+			"			m.stopTarget(t, v)\n", "",
+			[]string{power},
+		},
+		{
+			"what is coming back takes no room", "agent/power/bands.go",
+			"left[p.level][p.line] += max(0, p.full-p.amps)", "left[p.level][p.line] += 0",
+			[]string{power},
+		},
+		{
+			"miners come back without a ramp", "agent/power/bands.go",
+			"st.minute <= 0 || st.moment <= 0 || ", "",
+			[]string{power},
+		},
+		{
+			"what an operator stopped comes back", "agent/power/bands.go",
+			"if s == nil || s.foreign || ", "if s == nil || ",
+			[]string{power},
+		},
+		{
+			"the agent takes a bank over by itself", "agent/power/plan.go",
+			"c.Origin == rack.OriginAgent && known && !controlled", "c.Origin == rack.OriginAgent && known && !controlled && false",
+			[]string{power},
+		},
+		{
+			"a return outlives a newer command", "agent/power/own.go",
+			"					o.late = j.cmd.ID\n", "",
+			[]string{power},
+		},
 	}
 }
