@@ -197,6 +197,7 @@ type Status struct {
 	Buses     []BusStatus    `json:"buses"`
 	Devices   []DeviceStatus `json:"devices"`
 	Outlets   []OutletStatus `json:"outlets"`
+	Feeds     []FeedStatus   `json:"feeds,omitempty"`
 	Sensors   []SensorStatus `json:"sensors,omitempty"`
 	Miners    []MinerStatus  `json:"miners,omitempty"`
 	Locks     []LockStatus   `json:"locks,omitempty"`
@@ -263,6 +264,7 @@ func (a *Agent) Status() Status {
 		st.Devices = append(st.Devices, DeviceStatus{Name: d.Name, State: string(d.State), Reason: d.Reason})
 	}
 	st.Outlets, st.Sensors, st.Miners, st.Locks = a.outletStatus(), a.sensorStatus(), a.minerStatus(), a.lockStatus()
+	st.Feeds = a.feedStatus()
 	return st
 }
 

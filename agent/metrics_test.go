@@ -73,6 +73,11 @@ func TestMetricsAndHealth(t *testing.T) {
 			`rackagent_bus_hung{bus="main"} 0`,
 			`rackagent_mqtt_up 1`,
 			`rackagent_alive 1`,
+			`rackagent_feed_limit_amperes{feed="feed-a"} 128`,
+			`rackagent_feed_reserved_amperes{feed="feed-a"} 90`,
+			`rackagent_feed_measured_amperes{feed="feed-a"}`,
+			`rackagent_feed_measured_watts{feed="feed-a"} 19`,
+			`rackagent_feed_assumed_watts{feed="feed-a"} 0`,
 			`rackagent_audit_failing 0`,
 			`rackagent_journal_commit_seconds_count`,
 		} {

@@ -59,6 +59,7 @@ func (n *numbers) write(w io.Writer) {
 	n.backlog(gauge)
 	n.audit(gauge)
 	n.nodes(gauge)
+	n.feeds(gauge)
 	now.WritePrometheus(w)
 }
 
@@ -78,6 +79,18 @@ func (n *numbers) nodes(g gauge) {
 	s := n.a.loop.Snapshot()
 	for _, node := range n.a.inv.Layout.Nodes {
 		g(1, `rackagent_node_state{node=%q,state=%q}`, node.Name, s.PowerState(node))
+	}
+}
+
+// feeds shows what every level of the feed is reserved for and measured to carry, on its fullest line. What is not measured is
+// assumed, and shows as such.
+func (n *numbers) feeds(g gauge) {
+	for _, f := range n.a.loop.Snapshot().Feeds(time.Now()) {
+		g(f.LimitA, `rackagent_feed_limit_amperes{feed=%q}`, f.Feed)
+		g(f.ReservedA, `rackagent_feed_reserved_amperes{feed=%q}`, f.Feed)
+		g(f.MeasuredA, `rackagent_feed_measured_amperes{feed=%q}`, f.Feed)
+		g(f.MeasuredW, `rackagent_feed_measured_watts{feed=%q}`, f.Feed)
+		g(f.AssumedW, `rackagent_feed_assumed_watts{feed=%q}`, f.Feed)
 	}
 }
 

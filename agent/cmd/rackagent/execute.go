@@ -41,6 +41,7 @@ type commandLine struct {
 	Miners        minersCmd  `cmd:"" help:"Look for miners on the network. Reads only."`
 	Models        modelsCmd  `cmd:"" help:"List, show and check PDU models and PSU profiles."`
 	Status        statusCmd  `cmd:"" help:"Show how the rack stands, as the running agent sees it."`
+	Feeds         feedsCmd   `cmd:"" help:"Draw the tree of the feed: limits, what is reserved and what is measured on each level."`
 	Command       commandCmd `cmd:"" help:"Send a command through the broker, or the local socket, and follow it to its end."`
 	Echo          echoCmd    `cmd:"" help:"Answer the self tests of a site's agents, until interrupted."`
 	Get           getCmd     `cmd:"" help:"Show what is recorded of a command."`
