@@ -16,6 +16,7 @@ import (
 	"rackagent/agent/audit"
 	"rackagent/agent/backlog"
 	"rackagent/agent/command"
+	"rackagent/agent/interlock"
 	"rackagent/agent/inventory"
 	"rackagent/agent/journal"
 	"rackagent/agent/link"
@@ -55,6 +56,9 @@ type Agent struct {
 
 	infoDue  chan struct{} // 1: up/info is to be told again
 	stateDue chan struct{} // 1: up/state is to be told again
+
+	guards sync.Mutex // of locks
+	locks  *interlock.Machine
 
 	mu     sync.Mutex
 	birth  time.Time // of the newest connection
@@ -141,6 +145,11 @@ func (a *Agent) wire(found journal.Found) error {
 	if err = a.openAudit(found); err != nil {
 		return err
 	}
+	rules, err := a.interlockRules()
+	if err != nil {
+		return err
+	}
+	a.locks = interlock.New(rules)
 	kept := book{a.journal, a.trail.Load()}
 	a.loop = power.NewLoop(power.Opts{
 		Layout: a.inv.Layout, Words: a.inv.Words, Relays: a.inv.Relays, Miners: a.inv.Miners, Journal: kept,
@@ -175,7 +184,7 @@ func (a *Agent) wire(found journal.Found) error {
 // mayBegin is what the configuration lets the agent begin by itself.
 func (a *Agent) mayBegin() power.Own {
 	return power.Own{
-		Boot: a.boot, Config: fmt.Sprintf("%x", a.conf.Hash()), Feeds: a.conf.Power.FeedControl == config.FeedShed, Jitter: rand.Uint32,
+		Boot: a.boot, Config: fmt.Sprintf("%x", a.conf.Hash()), Feeds: a.conf.Power.FeedControl == config.FeedShed, Interlocks: len(a.conf.Interlocks) > 0, Jitter: rand.Uint32,
 	}
 }
 
@@ -221,6 +230,7 @@ func (a *Agent) live(ctx context.Context) error {
 	}
 	core.run(group, "power", a.loop.Run)
 	core.run(group, "poll", a.poller.Run)
+	core.run(group, "interlocks", a.watchSilence)
 	desk.run(group, "desk", a.desk.Run)
 	desk.run(group, "telemetry", a.tele.Run)
 	if a.link != nil {
@@ -276,8 +286,11 @@ func (l *layer) end(cause error) {
 	l.wg.Wait()
 }
 
-// measured takes a batch of readings to the loop.
-func (a *Agent) measured(batch []rack.Reading) { a.loop.Tell(power.Readings(batch)) }
+// measured takes a batch of readings to the interlocks first, and to the loop.
+func (a *Agent) measured(batch []rack.Reading) {
+	a.watch(batch)
+	a.loop.Tell(power.Readings(batch))
+}
 
 // identified takes over what a board said of itself.
 func (a *Agent) identified(name string, id drivers.Ident, err error) {

@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"agent/journal":               {"drivers", "agent/rack", "go.etcd.io/bbolt"},
 	"agent/backlog":               {"agent/rack"},
 	"agent/audit":                 {"agent/rack"},
+	"agent/interlock":             {"agent/rack"},
 	"agent/wire":                  {"drivers", "agent/rack", "github.com/go-jose/go-jose/v4"},
 	"agent/telemetry":             {"drivers", "agent/rack", "agent/wire"},
 	"agent/command":               {"agent/rack", "agent/wire"},

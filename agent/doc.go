@@ -10,6 +10,7 @@
 //
 // # The way of a reading
 //
+//	drivers -> poll -> interlock -> power.Loop (past desk and network)
 //	drivers -> poll -> power.Loop, telemetry -> wire -> link -> broker
 //	                -> metrics, local socket
 //
@@ -19,7 +20,7 @@
 //	poll        when to read what, health      command    the desk
 //	power       plans, machines, lanes         link       MQTT session
 //	journal     what must survive              local      unix socket
-//	audit       who did what, hash-chained
+//	audit       who did what, hash-chained     interlock  readings -> demands
 //	wire        JSON of MQTT payloads          telemetry  numbered batches
 //	backlog     telemetry of an outage, on disk
 //	sim, e2e    simulated world, tests against real parts
@@ -29,6 +30,6 @@
 // controller's buses and lines), hwmon (what kernel drivers measure), probe (what answers on a bus), drivertest
 // (simulated parts).
 //
-// Imports point down: cmd -> agent -> inventory, command, link, local -> poll, power, journal, audit, backlog, wire,
+// Imports point down: cmd -> agent -> inventory, command, link, local -> poll, power, interlock, journal, audit, backlog, wire,
 // telemetry -> rack and drivers. boundary_test.go keeps that true.
 package agent

@@ -3,8 +3,10 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -201,6 +203,7 @@ type Status struct {
 	Sensors   []SensorStatus `json:"sensors,omitempty"`
 	Miners    []MinerStatus  `json:"miners,omitempty"`
 	Locks     []LockStatus   `json:"locks,omitempty"`
+	Tripped   []TripStatus   `json:"tripped,omitempty"` // interlocks
 	Alarms    []rack.Alarm   `json:"alarms"`
 }
 
@@ -264,6 +267,7 @@ func (a *Agent) Status() Status {
 		st.Devices = append(st.Devices, DeviceStatus{Name: d.Name, State: string(d.State), Reason: d.Reason})
 	}
 	st.Outlets, st.Sensors, st.Miners, st.Locks = a.outletStatus(), a.sensorStatus(), a.minerStatus(), a.lockStatus()
+	st.Tripped = a.tripStatus()
 	st.Feeds = a.feedStatus()
 	return st
 }
@@ -275,6 +279,25 @@ type LockStatus struct {
 	By     string      `json:"by,omitempty"`
 	Since  time.Time   `json:"since,omitzero"`
 	Why    string      `json:"why,omitempty"`
+}
+
+// TripStatus is an interlock that has tripped.
+type TripStatus struct {
+	Name   string      `json:"name"`
+	Target rack.Target `json:"target"`
+	Since  time.Time   `json:"since"`
+	Why    string      `json:"why"`
+}
+
+// tripStatus lists the interlocks that have tripped, by name.
+func (a *Agent) tripStatus() []TripStatus {
+	held := a.loop.Snapshot().Held
+	var out []TripStatus
+	for _, name := range slices.Sorted(maps.Keys(held)) {
+		d := held[name]
+		out = append(out, TripStatus{Name: name, Target: d.Target, Since: d.At, Why: d.Why})
+	}
+	return out
 }
 
 // lockStatus lists the maintenance locks in force.

@@ -79,8 +79,8 @@ func (o *overload) below(share float64) time.Duration {
 }
 
 // own are the ids of the commands that the agent has begun by itself, as they were told.
-func (o *overload) own() (ids []string) {
-	for _, m := range sim.Of[sim.Message](o.world.Trace().Entries()) {
+func (r *rig) own() (ids []string) {
+	for _, m := range sim.Of[sim.Message](r.world.Trace().Entries()) {
 		_, id, ok := strings.Cut(m.Topic, "/up/cmd/")
 		if ok && !m.Out && strings.HasPrefix(id, "own-") && !slices.Contains(ids, id) {
 			ids = append(ids, id)
@@ -185,47 +185,58 @@ func crashedShed(t *testing.T, at point, shed func(*overload)) {
 	t.Helper()
 	o := newOverload(t)
 	defer o.herd.Close()
-	o.life = newLife(o.world, o.in.writes)
-	o.life.crash = at
-	copied := filepath.Join(t.TempDir(), "state")
-	o.life.crashed = func() {
-		if err := o.world.CopyState(copied); err != nil {
-			t.Error(err)
-		}
-		o.capture(filepath.Join(t.TempDir(), "seen"))
-	}
-	o.launch()
-	first := o.life
-	select {
-	case <-o.ready:
-	case <-o.done: // the crash came before the first sweep
-		o.done <- nil
-	}
-	shed(o)
-	first.end()
-	o.end()
-	<-o.done
-
-	o.dir = filepath.Join(copied, "state")
-	o.start()
+	o.crashes(at, func() { shed(o) })
 	o.below(0.9)
-	time.Sleep(80 * time.Second)
+	time.Sleep(45 * time.Second)  // what was found is judged; nothing comes back yet
 	if o.amps() >= 0.95*o.limit { // what the first life left may lie between
 		t.Errorf("it carries %.1f A of %.1f", o.amps(), o.limit)
 	}
-	for _, id := range o.own() {
+	o.judgeOwn()
+	o.close()
+}
+
+// crashes plays a story with a crash in it, and begins the next life on what was on disk then.
+func (r *rig) crashes(at point, play func()) {
+	r.t.Helper()
+	r.life = newLife(r.world, r.in.writes)
+	r.life.crash = at
+	copied := filepath.Join(r.t.TempDir(), "state")
+	r.life.crashed = func() {
+		if err := r.world.CopyState(copied); err != nil {
+			r.t.Error(err)
+		}
+		r.capture(filepath.Join(r.t.TempDir(), "seen"))
+	}
+	r.launch()
+	first := r.life
+	select {
+	case <-r.ready:
+	case <-r.done: // the crash came before the first sweep
+		r.done <- nil
+	}
+	play()
+	first.end()
+	r.end()
+	<-r.done
+	r.dir = filepath.Join(copied, "state")
+	r.start()
+}
+
+// judgeOwn holds what must be true of the commands that the agent began by itself.
+func (r *rig) judgeOwn() {
+	r.t.Helper()
+	for _, id := range r.own() {
 		ends := map[string]bool{}
-		for _, s := range o.statuses(id) {
+		for _, s := range r.statuses(id) {
 			if s.State.Terminal() {
 				ends[fmt.Sprint(s.State, s.Code, s.N)] = true
 			}
 		}
 		if len(ends) != 1 {
-			t.Errorf("%s has %d results: %s", id, len(ends), o.states(id))
+			r.t.Errorf("%s has %d results: %s", id, len(ends), r.states(id))
 		}
 	}
-	if downs := o.world.Rack().Downs(); len(downs) != 0 {
-		t.Errorf("the server went down: %v", downs)
+	if downs := r.world.Rack().Downs(); len(downs) != 0 {
+		r.t.Errorf("the server went down: %v", downs)
 	}
-	o.close()
 }

@@ -33,6 +33,7 @@ func (c *Config) Check(known Catalogue) []Finding {
 		k.nodes()
 		k.groups()
 		k.miners()
+		k.interlocks()
 	}
 	return sorted(k.findings)
 }

@@ -22,14 +22,15 @@ type Config struct {
 	Power     Power     `yaml:"power"`
 	Buses     []Bus     `yaml:"buses,omitempty"`
 	// ModelFiles are files with PDU models beside those that come with the program.
-	ModelFiles []string `yaml:"model_files,omitempty"`
-	Feeds      []Feed   `yaml:"feeds,omitempty"`
-	Muxes      []Mux    `yaml:"muxes,omitempty"`
-	PDUs       []PDU    `yaml:"pdus,omitempty"`
-	Sensors    []Sensor `yaml:"sensors,omitempty"`
-	Nodes      []Node   `yaml:"nodes,omitempty"`
-	Groups     []Group  `yaml:"groups,omitempty"`
-	Miners     []Miner  `yaml:"miners,omitempty"`
+	ModelFiles []string    `yaml:"model_files,omitempty"`
+	Feeds      []Feed      `yaml:"feeds,omitempty"`
+	Muxes      []Mux       `yaml:"muxes,omitempty"`
+	PDUs       []PDU       `yaml:"pdus,omitempty"`
+	Sensors    []Sensor    `yaml:"sensors,omitempty"`
+	Nodes      []Node      `yaml:"nodes,omitempty"`
+	Groups     []Group     `yaml:"groups,omitempty"`
+	Miners     []Miner     `yaml:"miners,omitempty"`
+	Interlocks []Interlock `yaml:"interlocks,omitempty"`
 
 	// src says where each value stands in the file; nil for a Config that was not read from one.
 	src *source

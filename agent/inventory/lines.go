@@ -33,6 +33,7 @@ const linesBus = "GPIO"
 func lineParts() []sensorPart {
 	return []sensorPart{
 		{name: "leak-float", conf: config.Part{Kind: config.PartLine, Needs: []string{"line", "active"}}},
+		{name: "contact-line", conf: config.Part{Kind: config.PartLine, Needs: []string{"line", "active"}}},
 		{name: "flow-pulse", conf: config.Part{Kind: config.PartLine, Keys: []string{"litres_per_pulse"}, Needs: []string{"line", "litres_per_pulse"}}},
 	}
 }
@@ -41,8 +42,11 @@ func lineParts() []sensorPart {
 func openLine(o Opts, c config.Sensor) (part, func() error, error) {
 	switch c.Part {
 	case "leak-float":
-		f := &float{name: c.Name, line: c.Line, high: c.Active == "high", take: o.Line}
-		return part{shape: []value{leakValue(false)}, read: f.read}, f.close, nil
+		f := &float{name: c.Name, line: c.Line, high: c.Active == "high", take: o.Line, q: rack.Leak, looks: floatLooks}
+		return part{shape: []value{f.value(false)}, read: f.read}, f.close, nil
+	case "contact-line":
+		f := &float{name: c.Name, line: c.Line, high: c.Active == "high", take: o.Line, q: rack.Contact, looks: contactLooks}
+		return part{shape: []value{f.value(false)}, read: f.read}, f.close, nil
 	case "flow-pulse":
 		m := &flowMeter{name: c.Name, line: c.Line, litres: c.PerPulse, take: o.Counter}
 		return part{shape: []value{flowValue(0, 0)}, read: m.read}, m.close, nil
@@ -51,9 +55,10 @@ func openLine(o Opts, c config.Sensor) (part, func() error, error) {
 	}
 }
 
-func leakValue(wet bool) value {
-	v := value{q: rack.Leak, i: 1, rng: poll.Range{Min: 0, Max: 1}}
-	if wet {
+// value is what is told of the switch.
+func (f *float) value(on bool) value {
+	v := value{q: f.q, i: 1, rng: poll.Range{Min: 0, Max: 1}}
+	if on {
 		v.v, v.raw = 1, 1
 	}
 	return v
@@ -63,10 +68,12 @@ func flowValue(lpm float64, raw uint32) value {
 	return value{q: rack.FlowLPM, i: 1, v: lpm, raw: raw, rng: poll.Range{Min: 0, Max: 10_000}} // arbitrary
 }
 
-// float is a float switch. A contact that chatters is a fault and not dry.
+// float is a switch on a line: a float, a button, a contact of a supply. One that chatters is a fault and not dry.
 type float struct {
 	name, line string
-	high       bool // the level that means water
+	high       bool // the level that means water, or whatever it is there for
+	q          rack.Quantity
+	looks      int
 	take       func(string) (Line, error)
 	taken      Line
 }
@@ -76,6 +83,8 @@ type float struct {
 const (
 	floatLooks = 4
 	floatGap   = 25 * time.Millisecond
+	// contactLooks is for contacts that move by themselves and at once: one more look.
+	contactLooks = 2
 )
 
 func (f *float) read(ctx context.Context) ([]value, error) {
@@ -90,7 +99,7 @@ func (f *float) read(ctx context.Context) ([]value, error) {
 		f.taken = line
 	}
 	first := false
-	for k := range floatLooks {
+	for k := range f.looks {
 		if k > 0 && !rest(ctx, floatGap) {
 			return nil, lineError(f.name, drivers.Cancelled, context.Cause(ctx))
 		}
@@ -105,7 +114,7 @@ func (f *float) read(ctx context.Context) ([]value, error) {
 			return nil, lineError(f.name, drivers.Implausible, fmt.Errorf("the contact chatters"))
 		}
 	}
-	return []value{leakValue(first == f.high)}, nil
+	return []value{f.value(first == f.high)}, nil
 }
 
 func (f *float) close() error {

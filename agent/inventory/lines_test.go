@@ -47,31 +47,33 @@ func TestLeakFloat(t *testing.T) {
 		"wet at high":   {func(int) (bool, error) { return true, nil }, "high", 1, drivers.None},
 		"chatters":      {func(n int) (bool, error) { return n%2 == 0, nil }, "low", 0, drivers.Implausible},
 		"lost":          {func(int) (bool, error) { return true, errLost }, "low", 0, drivers.BusFault},
-		"lost half-way": {func(n int) (bool, error) { return true, map[int]error{2: errLost}[n] }, "low", 0, drivers.BusFault},
+		"lost half-way": {func(n int) (bool, error) { return true, map[int]error{1: errLost}[n] }, "low", 0, drivers.BusFault},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			n := -1
-			line := &fakeLine{high: func() (bool, error) { n++; return c.high(n) }}
-			d, inv := lineDevice(t, config.Sensor{Part: "leak-float", Line: "LEAK1", Active: c.active}, Opts{Line: func(name string) (Line, error) {
-				if name != "LEAK1" {
-					t.Errorf("%s: took %q", name, name)
+		for _, part := range []string{"leak-float", "contact-line"} {
+			synctest.Test(t, func(t *testing.T) {
+				n := -1
+				line := &fakeLine{high: func() (bool, error) { n++; return c.high(n) }}
+				d, inv := lineDevice(t, config.Sensor{Part: part, Line: "LEAK1", Active: c.active}, Opts{Line: func(name string) (Line, error) {
+					if name != "LEAK1" {
+						t.Errorf("%s %s: took %q", part, c.active, name)
+					}
+					return line, nil
+				}})
+				rs, err := d.Read(t.Context())
+				switch {
+				case drivers.FaultOf(err) != c.fault:
+					t.Errorf("%s %s: %v, want %s", part, name, err, c.fault)
+				case err == nil && rs[0].Value != c.want:
+					t.Errorf("%s %s: %v", part, name, rs)
 				}
-				return line, nil
-			}})
-			rs, err := d.Read(t.Context())
-			switch {
-			case drivers.FaultOf(err) != c.fault:
-				t.Errorf("%s: %v, want %s", name, err, c.fault)
-			case err == nil && rs[0].Value != c.want:
-				t.Errorf("%s: %v", name, rs)
-			}
-			if lost := c.fault == drivers.BusFault; lost != (line.closed == 1) {
-				t.Errorf("%s: closed %d times", name, line.closed)
-			}
-			if err := inv.Close(); err != nil || line.closed != 1 {
-				t.Errorf("%s: %v, closed %d times", name, err, line.closed)
-			}
-		})
+				if lost := c.fault == drivers.BusFault; lost != (line.closed == 1) {
+					t.Errorf("%s %s: closed %d times", part, name, line.closed)
+				}
+				if err := inv.Close(); err != nil || line.closed != 1 {
+					t.Errorf("%s %s: %v, closed %d times", part, name, err, line.closed)
+				}
+			})
+		}
 	}
 }
 
@@ -127,7 +129,7 @@ func TestFlowPulse(t *testing.T) {
 }
 
 func TestNoLines(t *testing.T) {
-	for _, part := range []string{"leak-float", "flow-pulse"} {
+	for _, part := range []string{"leak-float", "contact-line", "flow-pulse"} {
 		d, _ := lineDevice(t, config.Sensor{Part: part, Line: "X", Active: "low", PerPulse: 1}, Opts{})
 		if _, err := d.Read(t.Context()); !errors.Is(err, drivers.Unsupported) {
 			t.Errorf("%s: %v", part, err)

@@ -59,6 +59,8 @@ func (m *Machine) controlFeeds(now time.Time) {
 func (m *Machine) arm(now time.Time) bool {
 	f := &m.feeds
 	switch {
+	case m.observing:
+		return false
 	case f.armAsked.IsZero():
 		f.armAsked = now
 		o := rack.Order{Kind: rack.OrderArmed, Target: rack.Target{Kind: rack.TargetRack}, By: m.own.may.Boot, Why: m.own.may.Config, Since: now}
@@ -67,7 +69,7 @@ func (m *Machine) arm(now time.Time) bool {
 		return true
 	case now.Sub(f.armAsked) >= recordLimit && !f.volatile:
 		f.volatile = true
-		m.do(Raise{rack.Alarm{Key: "armed-volatile", Since: now, Severity: rack.Critical, Text: "that the feed controller is armed is not on disk; it sheds miners all the same"}})
+		m.do(Raise{rack.Alarm{Key: "armed-volatile", Since: now, Severity: rack.Critical, Text: "that the agent may act by itself is not on disk; it sheds miners all the same"}})
 	}
 	return f.armed || f.volatile
 }
@@ -76,7 +78,7 @@ func (m *Machine) armedNow(now time.Time) {
 	m.feeds.armed = true
 	if m.feeds.volatile {
 		m.feeds.volatile = false
-		m.do(Raise{rack.Alarm{Key: "armed-volatile", Since: now, Severity: rack.Critical, Text: "that the feed controller is armed is on disk", Cleared: true}})
+		m.do(Raise{rack.Alarm{Key: "armed-volatile", Since: now, Severity: rack.Critical, Text: "that the agent may act by itself is on disk", Cleared: true}})
 	}
 }
 

@@ -54,7 +54,7 @@ func guard(s *Snapshot, o rack.OutletID, by *rack.Command) error {
 // guardCut is the guard's judgement; by is the command that asks, nil for nobody's.
 func guardCut(s *Snapshot, o rack.OutletID, by *rack.Command) *rack.Refusal {
 	node, ok := s.Layout.NodeOf(o)
-	if r := guardLock(s, o); r != nil {
+	if r := guardLock(s, o); r != nil && !passesLocks(by, node) {
 		return r
 	}
 	if ok && node.Class.Firm() && !forced(by, node.Name, o) {
@@ -65,6 +65,12 @@ func guardCut(s *Snapshot, o rack.OutletID, by *rack.Command) *rack.Refusal {
 		return &rack.Refusal{Code: rack.CodeWiringUnproven, Text: fmt.Sprintf("outlet %s counts as firm: %s", o, why)}
 	}
 	return nil
+}
+
+// passesLocks tells whether a command is the cut that a leak or an emergency stop asks for of an interruptible node: whoever
+// works there under a lock is safer without power.
+func passesLocks(by *rack.Command, n rack.Node) bool {
+	return by != nil && by.Emergency && by.Origin == rack.OriginAgent && by.Op == rack.OpCut && n.Name != "" && !n.Class.Firm()
 }
 
 // forced tells whether a command may open an outlet of a firm node without a proof: it says force, it names exactly this

@@ -34,6 +34,7 @@ type Machine struct {
 	coming    []Ordered              // orders whose writers were not told yet that they hold
 	own       ownCommands            // what the agent begins by itself
 	feeds     feedControl
+	locks     interlocks
 	observing bool // a lost journal was not accepted: nothing is begun by itself
 
 	// Of one Step.
@@ -160,11 +161,17 @@ func (m *Machine) Step(now time.Time, in Input) []Action {
 		m.switched(now, in)
 	case Said:
 		m.said(now, in)
+	case Demanded:
+		m.demanded(now, in.Demand)
 	case Recorded:
 		m.recorded(now, in)
 	case Tick:
 	}
+	if m.own.may.Feeds || m.own.may.Interlocks {
+		m.arm(now)
+	}
 	m.ownOverdue(now)
+	m.carryOutDemands(now)
 	m.advance(now)
 	m.holds()
 	return m.out

@@ -22,6 +22,11 @@ func tellable(s *Snapshot, c rack.Command, n rack.Node, do rack.Verb) *rack.Refu
 	if r := guardTell(s, n.Name); r != nil {
 		return r
 	}
+	if do.Raises() {
+		if r := guardHeld(s, n); r != nil {
+			return r
+		}
+	}
 	open := 0
 	for _, o := range n.Outlets {
 		if closed, known := s.Closed(o); known && !closed {

@@ -16,10 +16,11 @@ import (
 
 // Own says what the agent may begin by itself. The zero Own is nothing.
 type Own struct {
-	Boot   string        // of this life of the agent: part of the commands' ids
-	Config string        // hash of the configuration that allows it
-	Feeds  bool          // shed miners where a level of the feed is measured near its limit
-	Jitter func() uint32 // by chance
+	Boot       string        // of this life of the agent: part of the commands' ids
+	Config     string        // hash of the configuration that allows it
+	Feeds      bool          // shed miners where a level of the feed is measured near its limit
+	Interlocks bool          // do what interlocks demand
+	Jitter     func() uint32 // by chance
 }
 
 const (
@@ -170,14 +171,15 @@ func (m *Machine) busyOwn(node string) (any, cuts bool) {
 }
 
 // overrule ends what is said to a miner, or is about to be, where a command of the agent's own cuts its outlet: it must not
-// wait for a miner. A cut that is under way is let come to its end.
+// wait for a miner, nor for the judgement of what a restart has found. A cut that is under way is let come to its end.
 func (m *Machine) overrule(by *job) {
 	if by.cmd.Op != rack.OpCut {
 		return
 	}
 	for _, j := range m.jobs {
 		for _, t := range j.targets {
-			if t.result != nil || t.next >= len(t.plan.Steps) || !t.plan.Steps[t.next].Do.Told() ||
+			told := t.next < len(t.plan.Steps) && t.plan.Steps[t.next].Do.Told()
+			if t.result != nil || t.found == nil && !told ||
 				!slices.ContainsFunc(by.targets, func(b *target) bool { return b.plan.Node == t.plan.Node && b.plan.Node != "" }) {
 				continue
 			}

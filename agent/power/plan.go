@@ -220,7 +220,7 @@ func nothingLeft(p rack.Plan) *rack.Refusal {
 func admissible(now time.Time, s *Snapshot, c rack.Command, o rack.OutletID) *rack.Refusal {
 	c = asOutletVerb(c)
 	node, _ := s.Layout.NodeOf(o)
-	if r := guardLock(s, o); r != nil {
+	if r := guardLock(s, o); r != nil && !passesLocks(&c, node) {
 		return r
 	}
 	if c.Args.Force && !node.Class.Firm() {
@@ -233,6 +233,11 @@ func admissible(now time.Time, s *Snapshot, c rack.Command, o rack.OutletID) *ra
 	}
 	if r := energisable(s, c, o, node); r != nil {
 		return r
+	}
+	if c.Op.AddsPower() {
+		if r := guardHeld(s, node); r != nil {
+			return r
+		}
 	}
 	if why := s.Outlets[o].Withdrawn; why != "" {
 		return refuse(rack.CodeWelded, "outlet %s is withdrawn from switching: %s", o, why)

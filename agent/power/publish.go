@@ -70,6 +70,7 @@ func (w *switching) told() rack.StepResult {
 func (m *Machine) finish(now time.Time, j *job, targets []rack.TargetResult) {
 	j.n++
 	j.ended = true
+	m.ownEnded(now, j)
 	o := rack.Outcome{Command: j.cmd.ID, N: j.n, At: now, Targets: targets}
 	o.State, o.Code = rack.Conclude(targets)
 	for _, t := range targets {
@@ -217,4 +218,4 @@ func allExpired(targets []rack.TargetResult) bool {
 }
 
 // Busy tells whether time alone can bring a command further, so that the loop must tick.
-func (m *Machine) Busy() bool { return len(m.jobs)+len(m.own.asked) > 0 }
+func (m *Machine) Busy() bool { return len(m.jobs)+len(m.own.asked)+len(m.locks.due) > 0 }

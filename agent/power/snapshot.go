@@ -18,6 +18,7 @@ type Snapshot struct {
 	Shared  map[rack.MeterID]SharedView
 	Nodes   map[string]NodeView
 	Orders  []rack.Order
+	Held    map[string]rack.Demand // tripped interlocks, by name; never changed in place
 	// UnderWay is how many targets of accepted commands have no result.
 	UnderWay int
 }

@@ -151,8 +151,10 @@ type Command struct {
 	BreakGlass bool      `json:"break_glass,omitempty"`
 	Approval   *Approval `json:"approval,omitempty"` // of a second person, where one was needed
 	Parent     *Parent   `json:"parent,omitempty"`   // what another agent passes on
-	Hash       Hash      `json:"hash"`
-	Received   time.Time `json:"received"` // carries the monotonic clock until it is stored
+	// Emergency: a leak or a stop asks for it. Only the agent's own have it; such a cut of an interruptible node passes locks.
+	Emergency bool      `json:"emergency,omitempty"`
+	Hash      Hash      `json:"hash"`
+	Received  time.Time `json:"received"` // carries the monotonic clock until it is stored
 	// Firm: the role of its issuer reaches firm nodes, and so what counts as one. Never stored: a command is not continued.
 	Firm bool `json:"-"`
 	// StartBy is Exp turned into the monotonic clock on receipt; never stored, never moved afterwards.

@@ -35,6 +35,7 @@ const (
 	EventFeedBack       EventKind = "feed_back"        // it is back below
 	EventFeedSilent     EventKind = "feed_silent"      // too much of what is drawn is not measured, or it is again
 	EventOwn            EventKind = "own_command"      // the agent began a command by itself
+	EventInterlock      EventKind = "interlock"        // an interlock has tripped, is clear or blind again, or could not act
 	EventStarted        EventKind = "started"
 	EventStopping       EventKind = "stopping"
 	EventLink           EventKind = "link"

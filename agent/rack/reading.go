@@ -49,6 +49,7 @@ const (
 	LevelPct    Quantity = "level_pct"    // how full something is
 	InputV      Quantity = "adc_v"        // voltage at an analogue input
 	Leak        Quantity = "leak"         // 1 water, 0 dry; a sensor that cannot tell has no value
+	Contact     Quantity = "contact"      // 1 a contact says what it is there for: pressed, on battery
 	FaultFlag   Quantity = "fault"        // 1 the part reports a fault of its own
 	// Of miners, as their firmware says it; none of it is a proof. Index is 1, but for temperatures: the hottest chip, the
 	// hottest place on a board.

@@ -60,6 +60,7 @@ func printStatus(a *app, s agent.Status) {
 	printOutlets(a, s.Outlets)
 	printMiners(a, s.Miners)
 	printSensors(a, s.Sensors)
+	printTripped(a, s.Tripped)
 	printLocks(a, s.Locks)
 	printAlarms(a, s.Alarms)
 }
@@ -165,6 +166,19 @@ func printSensors(a *app, sensors []agent.SensorStatus) {
 			value = rounded(*s.Value, 3)
 		}
 		say(w, "%s\t%s\t%s\t%s\n", s.Point, value, dash(s.Unit), dash(s.Label))
+	}
+	_ = w.Flush()
+}
+
+// printTripped shows the interlocks that have tripped: no miner under them is started.
+func printTripped(a *app, tripped []agent.TripStatus) {
+	if len(tripped) == 0 {
+		return
+	}
+	a.printf("\ninterlocks that have tripped; no miner under them is started or woken\n")
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	for _, t := range tripped {
+		say(w, "  %s\t%s\t%s\t%s\n", t.Since.Local().Format(time.DateTime), t.Name, t.Target, t.Why)
 	}
 	_ = w.Flush()
 }

@@ -679,5 +679,50 @@ func mutants() []mutant {
 			"					o.late = j.cmd.ID\n", "",
 			[]string{power},
 		},
+		{
+			"an interlock trips by one reading", "agent/interlock/interlock.go",
+			"s.counts >= w.looks()", "s.counts >= 1",
+			[]string{"agent/interlock"},
+		},
+		{
+			"a sensor that fails is dry", "agent/interlock/interlock.go",
+			"back = back && fresh && w.returned(s.value)", "back = back && w.returned(s.value)",
+			[]string{"agent/interlock", "agent"},
+		},
+		{
+			"what hovers at the limit is back", "agent/interlock/interlock.go",
+			"return v <= w.Limit-w.trait.back", "return v <= w.Limit",
+			[]string{"agent/interlock"},
+		},
+		{
+			"a wet miner is started", "agent/power/interlocks.go",
+			"	if n.Class.Firm() {\n		return nil\n	}\n	if d :=", "	if true {\n		return nil\n	}\n	if d :=",
+			[]string{power},
+		},
+		{
+			"a start goes on although an interlock has tripped", "agent/power/interlocks.go",
+			"	m.stopHeld(d)\n", "",
+			[]string{power},
+		},
+		{
+			"nothing is locked after a leak", "agent/power/interlocks.go",
+			"	if d.Latch {\n", "	if d.Latch && false {\n",
+			[]string{power},
+		},
+		{
+			"any command passes a lock that says it is an emergency", "agent/power/guard.go",
+			"by.Emergency && by.Origin == rack.OriginAgent && ", "by.Emergency && ",
+			[]string{power},
+		},
+		{
+			"a leak does not pass a lock", "agent/power/plan.go",
+			" && !passesLocks(&c, node)", "",
+			[]string{power},
+		},
+		{
+			"a miner that does not sleep under an interlock is left", "agent/power/interlocks.go",
+			"	m.chase(id, d)\n", "",
+			[]string{power},
+		},
 	}
 }

@@ -46,7 +46,9 @@ type command struct {
 	Issuer string    `json:"iss"`
 	Signed bool      `json:"signed"`
 	Key    string    `json:"kid"`
-	Args   struct {
+	// Emergency: a leak or a stop asked for it.
+	Emergency bool `json:"emergency"`
+	Args      struct {
 		ID     string `json:"id"`
 		Force  bool   `json:"force"`
 		Sha256 string `json:"sha256"`

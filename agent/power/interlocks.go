@@ -1,0 +1,218 @@
+package power
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"rackagent/agent/rack"
+)
+
+// Demanded is a change of an interlock.
+type Demanded struct{ Demand rack.Demand }
+
+func (Demanded) input() {}
+
+const issuerInterlock = "local/interlock"
+
+// interlocks are what the machine knows of those that are not clear.
+type interlocks struct {
+	due     []dueDemand            // tripped, and not yet acted on: not armed yet, or its plan was refused
+	again   time.Time              // when those are tried again
+	latches map[string]latching    // by command of the agent's own
+	chases  map[string]rack.Demand // by command: the demand that it carries out
+}
+
+// dueDemand is a demand that waits, and the refusal of it that was told.
+type dueDemand struct {
+	rack.Demand
+	said rack.Code
+}
+
+// latching is what is locked once a command has ended.
+type latching struct {
+	target rack.Target
+	why    string
+}
+
+// demandAgain is the pause before a demand that could not be carried out is tried again, arbitrary.
+const demandAgain = 5 * time.Second
+
+// demanded takes a change of an interlock: power that is being added below it ends, and what it asks for is begun.
+func (m *Machine) demanded(now time.Time, d rack.Demand) {
+	held := maps.Clone(m.world.Held)
+	if held == nil {
+		held = make(map[string]rack.Demand)
+	}
+	delete(held, d.Name)
+	m.locks.due = slices.DeleteFunc(m.locks.due, func(old dueDemand) bool { return old.Name == d.Name })
+	sev, cleared := rack.Critical, false
+	switch d.State {
+	case rack.InterlockTripped:
+		held[d.Name] = d
+		if d.Do != "" {
+			m.locks.due, m.locks.again = append(m.locks.due, dueDemand{Demand: d}), now
+		}
+	case rack.InterlockBlind:
+		sev = rack.Error
+	default:
+		sev, cleared = rack.Info, true
+	}
+	m.world.Held = held
+	m.emit(rack.Event{Kind: rack.EventInterlock, Severity: sev, Device: d.Name, To: string(d.State), Text: d.Why})
+	m.do(Raise{rack.Alarm{Key: "interlock." + d.Name, Since: now, Severity: sev, Text: d.Why, Cleared: cleared}})
+	m.stopHeld(d)
+	m.carryOutDemands(now)
+}
+
+// stopHeld ends what adds power to miners under an interlock that has tripped.
+func (m *Machine) stopHeld(d rack.Demand) {
+	if d.State != rack.InterlockTripped {
+		return
+	}
+	for _, j := range m.jobs {
+		for _, t := range j.targets {
+			n, ok := m.world.Layout.Node(t.plan.Node)
+			if !ok || n.Class.Firm() || !j.cmd.Op.AddsPower() || t.result != nil || t.found != nil || !m.world.under(d, n) {
+				continue
+			}
+			m.stopTarget(t, verdict{state: rack.StateCancelled, code: rack.CodeInterlock, text: d.Why})
+		}
+	}
+}
+
+// carryOutDemands begins what tripped interlocks ask for.
+func (m *Machine) carryOutDemands(now time.Time) {
+	if len(m.locks.due) == 0 || now.Before(m.locks.again) || !m.arm(now) {
+		return
+	}
+	m.locks.again = now.Add(demandAgain)
+	var left []dueDemand
+	for _, d := range m.locks.due {
+		bad := m.carryOut(now, d.Demand)
+		if bad == nil {
+			continue
+		}
+		if bad.Code != d.said {
+			m.noteUndone(d.Demand, bad)
+			d.said = bad.Code
+		}
+		left = append(left, d)
+	}
+	m.locks.due = left
+}
+
+// carryOut begins one; a refusal may pass, and it is tried again.
+func (m *Machine) carryOut(now time.Time, d rack.Demand) *rack.Refusal {
+	c := rack.Command{Op: rack.OpSleep, Target: d.Target, Issuer: issuerInterlock, Why: d.Why, Emergency: d.Latch && d.Do == rack.DoCut}
+	if d.Do == rack.DoCut {
+		c.Op = rack.OpCut
+	}
+	id, bad := m.beginOwnAs(now, c)
+	if bad != nil && d.Do == rack.DoSleep && bad.Code != rack.CodeObserving {
+		d.Do = rack.DoCut // none of them can be told anything
+		return m.carryOut(now, d)
+	}
+	if bad != nil {
+		return bad
+	}
+	if d.Latch {
+		m.latchAfter(id, d)
+	}
+	m.chase(id, d)
+	return nil
+}
+
+func (m *Machine) noteUndone(d rack.Demand, bad *rack.Refusal) {
+	m.emit(rack.Event{
+		Kind: rack.EventInterlock, Severity: rack.Critical, Device: d.Name, To: string(d.State), Reason: string(bad.Code),
+		Text: fmt.Sprintf("%s; %s of %s is not begun: %s", d.Why, d.Do, d.Target, bad.Text),
+	})
+}
+
+func (m *Machine) latchAfter(id string, d rack.Demand) {
+	if m.locks.latches == nil {
+		m.locks.latches = make(map[string]latching)
+	}
+	m.locks.latches[id] = latching{d.Target, d.Why}
+}
+
+func (m *Machine) chase(id string, d rack.Demand) {
+	if m.locks.chases == nil {
+		m.locks.chases = make(map[string]rack.Demand)
+	}
+	m.locks.chases[id] = d
+}
+
+// ownEnded does what follows the end of a command of the agent's own: nodes that it did not bring down are cut, one by one, while
+// the interlock is tripped, and what a leak or a stop has cut is locked until a person has looked at it.
+func (m *Machine) ownEnded(now time.Time, j *job) {
+	id := j.cmd.ID
+	if d, ok := m.locks.chases[id]; ok {
+		delete(m.locks.chases, id)
+		m.chaseAfter(now, j, d)
+	}
+	l, ok := m.locks.latches[id]
+	if !ok {
+		return
+	}
+	delete(m.locks.latches, id)
+	for _, t := range j.targets {
+		n, known := m.world.Layout.Node(t.plan.Node)
+		if !known || n.Class.Firm() || slices.ContainsFunc(m.world.Orders, func(o rack.Order) bool { return m.world.coversNode(o, n) }) {
+			continue
+		}
+		o := rack.Order{Kind: rack.OrderLock, Target: rack.NodeTarget(n.Name), Command: id, By: issuerInterlock, Since: now, Why: l.why}
+		m.oweOrder(now, id, o, false)
+		m.emit(rack.Event{Kind: rack.EventLock, Severity: rack.Warn, Node: n.Name, Command: id, Reason: "locked", Text: fmt.Sprintf("%s is locked until a person unlocks it: %s", n.Name, l.why)})
+	}
+	m.do(Learnt{})
+}
+
+func (m *Machine) chaseAfter(now time.Time, j *job, d rack.Demand) {
+	if _, tripped := m.world.Held[d.Name]; !tripped {
+		return
+	}
+	for _, t := range j.targets {
+		n, known := m.world.Layout.Node(t.plan.Node)
+		w, _, measured := m.world.sum(n)
+		down := t.result.State == rack.StateSucceeded || t.result.State == rack.StateConfirmed || measured && w <= asleepBelow(0, 0)
+		if !known || n.Class.Firm() || down || t.result.State == rack.StateRejected {
+			continue
+		}
+		again := d
+		again.Do, again.Target = rack.DoCut, rack.NodeTarget(n.Name)
+		again.Why = fmt.Sprintf("%s; command %s has not brought %s down: %s", d.Why, j.cmd.ID, n.Name, t.result.Text)
+		m.locks.due, m.locks.again = append(m.locks.due, dueDemand{Demand: again}), now.Add(demandAgain)
+	}
+}
+
+// heldBy is a tripped interlock that a node is under; nil: none.
+func (s *Snapshot) heldBy(n rack.Node) *rack.Demand {
+	for _, name := range slices.Sorted(maps.Keys(s.Held)) {
+		d := s.Held[name]
+		if s.under(d, n) {
+			return &d
+		}
+	}
+	return nil
+}
+
+// under tells whether a node is one that an interlock is about.
+func (s *Snapshot) under(d rack.Demand, n rack.Node) bool {
+	members, _ := s.Layout.Members(d.Target)
+	return d.Target == rack.NodeTarget(n.Name) || slices.ContainsFunc(members, func(m rack.Node) bool { return m.Name == n.Name })
+}
+
+// guardHeld refuses to add power to a miner under a tripped interlock. Servers are not under them: what keeps one off is a
+// person's to decide.
+func guardHeld(s *Snapshot, n rack.Node) *rack.Refusal {
+	if n.Class.Firm() {
+		return nil
+	}
+	if d := s.heldBy(n); d != nil {
+		return refuse(rack.CodeInterlock, "%s adds no power now: %s", n.Name, d.Why)
+	}
+	return nil
+}
