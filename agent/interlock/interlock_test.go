@@ -103,6 +103,12 @@ func TestRules(t *testing.T) {
 			b.read(time.Second, rack.Leak, 1, 1, "")
 			b.wait(10 * time.Minute)
 		}, "tripped", ""},
+		{"one that was dry once and falls silent stays tripped", Rule{Kind: Leak, Do: rack.DoCut}, func(b *bench) {
+			b.read(0, rack.Leak, 1, 1, "")
+			b.read(time.Second, rack.Leak, 1, 1, "")
+			b.read(time.Second, rack.Leak, 1, 0, "")
+			b.wait(10 * time.Minute)
+		}, "tripped", ""},
 		{"too hot for 5 s", Rule{Kind: OverTemperature, Limit: 40, Do: rack.DoSleep}, func(b *bench) {
 			for range 10 {
 				b.read(time.Second, rack.TempC, 1, 40.5, "")

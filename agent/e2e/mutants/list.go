@@ -680,8 +680,8 @@ func mutants() []mutant {
 			[]string{power},
 		},
 		{
-			"an interlock trips by one reading", "agent/interlock/interlock.go",
-			"s.counts >= w.looks()", "s.counts >= 1",
+			"an interlock trips at once", "agent/interlock/interlock.go",
+			" && s.at.Sub(s.since) >= w.hold", "",
 			[]string{"agent/interlock"},
 		},
 		{
