@@ -64,6 +64,9 @@ func (k *checker) interlocks() {
 		if k.given(at+".asic", l.ASIC == "") {
 			k.oneOf(at+".asic", string(l.ASIC), string(InterlockAlarm), string(InterlockSleep), string(InterlockCut))
 		}
+		if (l.Kind == "leak" || l.Kind == "stop") && l.ASIC == InterlockSleep {
+			k.errorf(at+".asic", "", "a %s cuts, or is only told: a sleeping miner is live", l.Kind)
+		}
 	}
 }
 
@@ -84,20 +87,33 @@ func (k *checker) interlockTarget(at, target string) {
 		return
 	}
 	kind, name, _ := strings.Cut(target, "/")
-	known := true
+	known, acted := true, true
 	switch {
 	case target == "rack":
+		acted = slices.ContainsFunc(k.c.Nodes, func(n Node) bool { return n.Class == ClassASIC })
 	case kind == "node":
 		known = k.nodeNamed(name)
+		acted = k.minerAmong(name)
 	case kind == "group":
-		known = slices.ContainsFunc(k.c.Groups, func(g Group) bool { return g.Name == name })
+		g := slices.IndexFunc(k.c.Groups, func(g Group) bool { return g.Name == name })
+		if known = g >= 0; known {
+			acted = k.minerAmong(k.c.Groups[g].Nodes...)
+		}
 	case kind == "feed":
 		known = slices.ContainsFunc(k.c.Feeds, func(f Feed) bool { return f.Name == name })
 	default:
 		k.errorf(at, "write node/NAME, group/NAME, feed/NAME or rack", "%s is no target", quote(target))
 		return
 	}
-	if !known {
+	switch {
+	case !known:
 		k.errorf(at, "", "no %s is named %s", kind, quote(name))
+	case !acted:
+		k.errorf(at, "", "there is no miner in %s, and servers are never acted on", target)
 	}
+}
+
+// minerAmong tells whether one of some nodes is a miner.
+func (k *checker) minerAmong(names ...string) bool {
+	return slices.ContainsFunc(k.c.Nodes, func(n Node) bool { return n.Class == ClassASIC && slices.Contains(names, n.Name) })
 }

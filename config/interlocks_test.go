@@ -26,6 +26,8 @@ func TestInterlocks(t *testing.T) {
 		{"no such group", `{name: a, kind: leak, sensor: tray, target: group/lower, asic: cut}`, `target: no group is named "lower"`},
 		{"no such deed", `{name: a, kind: leak, sensor: tray, target: rack, asic: stop}`, `asic: "stop" is not one of alarm, sleep, cut`},
 		{"a server", `{name: a, kind: leak, sensor: tray, target: rack, asic: cut, gpu: cut}`, `gpu: unknown key`},
+		{"a leak and a sleep", `{name: a, kind: leak, sensor: tray, target: rack, asic: sleep}`, `asic: a leak cuts, or is only told`},
+		{"a target of a server", `{name: a, kind: leak, sensor: tray, target: node/gpu-1, asic: cut}`, `target: there is no miner in node/gpu-1`},
 		{"twice", "{name: a, kind: leak, sensor: tray, target: rack, asic: cut}\n  - {name: a, kind: leak, sensor: tray, target: rack, asic: cut}", `name: "a" is also the name`},
 	} {
 		conf, findings := Parse("c.yaml", []byte(head+"\ninterlocks:\n  - "+c.entry+"\n"))

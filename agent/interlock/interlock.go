@@ -84,6 +84,7 @@ type watch struct {
 	trait
 	seen  map[int]*seen // by input
 	state rack.InterlockState
+	born  time.Time // of the first look
 	back  time.Time // all are back since then; zero: they are not
 }
 
@@ -157,6 +158,9 @@ func (w *watch) take(r rack.Reading) {
 	if s.told = r.Quality == rack.QualityOK; !s.told || !r.At.After(s.at) {
 		return
 	}
+	if r.At.Sub(s.at) > w.Fresh { // what was between is not known
+		s.since, s.counts = time.Time{}, 0
+	}
 	s.value, s.at = r.Value, r.At
 	if !w.beyond(r.Value) {
 		s.since, s.counts = time.Time{}, 0
@@ -177,6 +181,9 @@ func (w *watch) looks() int {
 
 // judge tells what the rule makes of its inputs now.
 func (w *watch) judge(now time.Time) (rack.Demand, bool) {
+	if w.born.IsZero() {
+		w.born = now
+	}
 	tripped, telling, back := -1, 0, true
 	for _, i := range w.inputs() {
 		s := w.seen[i]
@@ -187,7 +194,7 @@ func (w *watch) judge(now time.Time) (rack.Demand, bool) {
 				tripped = i
 			}
 		}
-		back = back && fresh && w.returned(s.value)
+		back = back && (s.at.IsZero() || fresh && w.returned(s.value)) // one that never told is not waited for
 	}
 	state := w.state
 	switch {
@@ -198,8 +205,9 @@ func (w *watch) judge(now time.Time) (rack.Demand, bool) {
 	case state == rack.InterlockTripped && w.back.IsZero():
 		w.back = now
 	case state == rack.InterlockTripped && now.Sub(w.back) < backFor:
-	case telling == 0 && len(w.seen) > 0 || w.lost(now):
+	case telling == 0 && (len(w.seen) > 0 || now.Sub(w.born) > w.Fresh) || w.lost(now):
 		state = rack.InterlockBlind
+	case w.begun(): // one is beyond, and not for long enough: it stays what it is
 	case telling > 0:
 		state = rack.InterlockClear
 	}
@@ -210,10 +218,20 @@ func (w *watch) judge(now time.Time) (rack.Demand, bool) {
 	return w.demand(now, state, tripped), true
 }
 
-// lost tells whether an input that was beyond the limit tells no more.
+// begun tells whether an input is beyond the limit.
+func (w *watch) begun() bool {
+	for _, s := range w.seen {
+		if !s.since.IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
+// lost tells whether an input that has told once tells no more.
 func (w *watch) lost(now time.Time) bool {
 	for _, s := range w.seen {
-		if !s.since.IsZero() && (!s.told || now.Sub(s.at) > w.Fresh) {
+		if !s.at.IsZero() && (!s.told || now.Sub(s.at) > w.Fresh) {
 			return true
 		}
 	}

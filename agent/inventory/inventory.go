@@ -128,7 +128,7 @@ func (inv *Inventory) sensor(o Opts, seg *segments, c config.Sensor) (poll.Devic
 			return poll.Device{}, err
 		}
 		inv.closers = append(inv.closers, closer)
-		return (&sensor{conf: c, part: made}).device(linesBus), nil
+		return (&sensor{conf: c, part: made}).device(lineBus(c.Part)), nil
 	}
 	conn, err := seg.poll(c.Bus, c.Via)
 	if err != nil {

@@ -147,7 +147,7 @@ func TestKernelLabels(t *testing.T) {
 
 // What is on no bus is read beside every bus, whatever a bus may be called.
 func TestLinesAndKernelPartsHaveNoBus(t *testing.T) {
-	for _, name := range []string{linesBus, kernelBus} {
+	for _, name := range []string{linesBus, contactsBus, kernelBus} {
 		_, findings := config.Parse("c.yaml", []byte("schema: 1\nsite: s\nagent: a\nmqtt: {broker: \"mqtt://127.0.0.1:1\"}\nbuses:\n  - {name: "+name+", device: /dev/i2c-1}\n"))
 		if !slices.ContainsFunc(findings, func(f config.Finding) bool { return f.Path == "buses[0].name" }) {
 			t.Errorf("a bus may be called %q", name)

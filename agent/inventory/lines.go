@@ -29,6 +29,17 @@ type Counter interface {
 // of the configuration can have it, as names have no capitals.
 const linesBus = "GPIO"
 
+// contactsBus is the same of contacts: a float takes 75 ms to be read, and a stop button does not wait for ten of them.
+const contactsBus = "GPIO-contacts"
+
+// lineBus is where a part of a line is read.
+func lineBus(part string) string {
+	if part == "contact-line" {
+		return contactsBus
+	}
+	return linesBus
+}
+
 // lineParts are what a GPIO line may be.
 func lineParts() []sensorPart {
 	return []sensorPart{

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"rackagent/agent/rack"
@@ -18,10 +19,11 @@ const issuerInterlock = "local/interlock"
 
 // interlocks are what the machine knows of those that are not clear.
 type interlocks struct {
-	due     []dueDemand            // tripped, and not yet acted on: not armed yet, or its plan was refused
-	again   time.Time              // when those are tried again
-	latches map[string]latching    // by command of the agent's own
-	chases  map[string]rack.Demand // by command: the demand that it carries out
+	due     []dueDemand          // tripped, and not yet acted on: not armed yet, or its plan was refused
+	again   time.Time            // when those are tried again
+	latches map[string]latching  // by command of the agent's own
+	sweep   time.Time            // when what is not down is looked for next
+	said    map[string]rack.Code // refusals of single outlets that were told, by interlock and outlet
 }
 
 // dueDemand is a demand that waits, and the refusal of it that was told.
@@ -47,6 +49,7 @@ func (m *Machine) demanded(now time.Time, d rack.Demand) {
 	}
 	delete(held, d.Name)
 	m.locks.due = slices.DeleteFunc(m.locks.due, func(old dueDemand) bool { return old.Name == d.Name })
+	maps.DeleteFunc(m.locks.said, func(key string, _ rack.Code) bool { return strings.HasPrefix(key, d.Name+" ") })
 	sev, cleared := rack.Critical, false
 	switch d.State {
 	case rack.InterlockTripped:
@@ -74,7 +77,8 @@ func (m *Machine) stopHeld(d rack.Demand) {
 	for _, j := range m.jobs {
 		for _, t := range j.targets {
 			n, ok := m.world.Layout.Node(t.plan.Node)
-			if !ok || n.Class.Firm() || !j.cmd.Op.AddsPower() || t.result != nil || t.found != nil || !m.world.under(d, n) {
+			adds := j.cmd.Op.AddsPower() || j.cmd.Op == rack.OpLimit && !t.lowers()
+			if !ok || n.Class.Firm() || !adds || t.result != nil || t.found != nil || !m.world.under(d, n) {
 				continue
 			}
 			m.stopTarget(t, verdict{state: rack.StateCancelled, code: rack.CodeInterlock, text: d.Why})
@@ -120,7 +124,7 @@ func (m *Machine) carryOut(now time.Time, d rack.Demand) *rack.Refusal {
 	if d.Latch {
 		m.latchAfter(id, d)
 	}
-	m.chase(id, d)
+	m.locks.sweep = now.Add(demandAgain)
 	return nil
 }
 
@@ -138,21 +142,9 @@ func (m *Machine) latchAfter(id string, d rack.Demand) {
 	m.locks.latches[id] = latching{d.Target, d.Why}
 }
 
-func (m *Machine) chase(id string, d rack.Demand) {
-	if m.locks.chases == nil {
-		m.locks.chases = make(map[string]rack.Demand)
-	}
-	m.locks.chases[id] = d
-}
-
-// ownEnded does what follows the end of a command of the agent's own: nodes that it did not bring down are cut, one by one, while
-// the interlock is tripped, and what a leak or a stop has cut is locked until a person has looked at it.
+// ownEnded locks what a leak or a stop has cut until a person has looked at it.
 func (m *Machine) ownEnded(now time.Time, j *job) {
 	id := j.cmd.ID
-	if d, ok := m.locks.chases[id]; ok {
-		delete(m.locks.chases, id)
-		m.chaseAfter(now, j, d)
-	}
 	l, ok := m.locks.latches[id]
 	if !ok {
 		return
@@ -160,7 +152,8 @@ func (m *Machine) ownEnded(now time.Time, j *job) {
 	delete(m.locks.latches, id)
 	for _, t := range j.targets {
 		n, known := m.world.Layout.Node(t.plan.Node)
-		if !known || n.Class.Firm() || slices.ContainsFunc(m.world.Orders, func(o rack.Order) bool { return m.world.coversNode(o, n) }) {
+		own := func(o rack.Order) bool { return o.Kind == rack.OrderLock && o.Target == rack.NodeTarget(n.Name) }
+		if !known || n.Class.Firm() || slices.ContainsFunc(m.world.Orders, own) { // one lock does not stand for another
 			continue
 		}
 		o := rack.Order{Kind: rack.OrderLock, Target: rack.NodeTarget(n.Name), Command: id, By: issuerInterlock, Since: now, Why: l.why}
@@ -170,22 +163,85 @@ func (m *Machine) ownEnded(now time.Time, j *job) {
 	m.do(Learnt{})
 }
 
-func (m *Machine) chaseAfter(now time.Time, j *job, d rack.Demand) {
-	if _, tripped := m.world.Held[d.Name]; !tripped {
+// sweepHeld cuts, outlet by outlet, what tripped interlocks have not brought down: what their command left, what was refused then and
+// is not any more, what has come back by itself.
+func (m *Machine) sweepHeld(now time.Time) {
+	if len(m.world.Held) == 0 || now.Before(m.locks.sweep) || m.closing || !m.arm(now) {
 		return
 	}
-	for _, t := range j.targets {
-		n, known := m.world.Layout.Node(t.plan.Node)
-		w, _, measured := m.world.sum(n)
-		down := t.result.State == rack.StateSucceeded || t.result.State == rack.StateConfirmed || measured && w <= asleepBelow(0, 0)
-		if !known || n.Class.Firm() || down || t.result.State == rack.StateRejected {
+	m.locks.sweep = now.Add(demandAgain)
+	for _, name := range slices.Sorted(maps.Keys(m.world.Held)) {
+		d := m.world.Held[name]
+		if d.Do == "" || slices.ContainsFunc(m.locks.due, func(w dueDemand) bool { return w.Name == name }) {
+			continue
+		}
+		for _, n := range m.world.Layout.Nodes {
+			if !n.Class.Firm() && m.world.under(d, n) && !m.lowering(n.Name) {
+				m.sweepNode(now, d, n)
+			}
+		}
+	}
+}
+
+// lowering tells whether a command of the agent's own is under way on a node, or waits for its record.
+func (m *Machine) lowering(node string) bool {
+	for _, o := range m.own.asked {
+		if o.begun == nil && slices.ContainsFunc(o.Plan.Targets, func(t rack.TargetPlan) bool { return t.Node == node && t.Refused == nil }) {
+			return true
+		}
+	}
+	for _, j := range m.jobs {
+		for _, t := range j.targets {
+			if j.cmd.Origin == rack.OriginAgent && t.result == nil && t.plan.Node == node && j.cmd.Op.OnlyLowers() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (m *Machine) sweepNode(now time.Time, d rack.Demand, n rack.Node) {
+	if d.Do == rack.DoSleep && m.world.quiet(n) {
+		return
+	}
+	for _, o := range n.Outlets {
+		closed, known := m.world.Closed(o)
+		wiring, _ := m.world.Wiring(o)
+		if known && !closed || m.world.Outlets[o].Withdrawn != "" || wiring == rack.WiringUnproven {
 			continue
 		}
 		again := d
-		again.Do, again.Target = rack.DoCut, rack.NodeTarget(n.Name)
-		again.Why = fmt.Sprintf("%s; command %s has not brought %s down: %s", d.Why, j.cmd.ID, n.Name, t.result.Text)
-		m.locks.due, m.locks.again = append(m.locks.due, dueDemand{Demand: again}), now.Add(demandAgain)
+		again.Do, again.Target = rack.DoCut, rack.OutletTarget(o)
+		again.Why = d.Why + "; " + o.String() + " is not open yet"
+		key := d.Name + " " + o.String()
+		bad := m.carryOut(now, again)
+		if bad == nil {
+			delete(m.locks.said, key)
+			continue
+		}
+		if m.locks.said == nil {
+			m.locks.said = make(map[string]rack.Code)
+		}
+		if m.locks.said[key] != bad.Code {
+			m.locks.said[key] = bad.Code
+			m.noteUndone(again, bad)
+		}
 	}
+}
+
+// quiet tells whether a miner draws no more than a sleeping one.
+func (s *Snapshot) quiet(n rack.Node) bool {
+	v := s.Nodes[n.Name]
+	w, _, measured := s.sum(n)
+	if !measured {
+		return n.API != nil && v.Asleep.Fresh(s.At, freshFor*n.API.Period) && v.Asleep.Value == 1
+	}
+	kept, _ := s.kept(n, rack.OrderSlept)
+	fan := 0.0
+	if n.API != nil && s.At.Sub(v.Told) < n.API.FanFor {
+		fan = n.API.FanW
+	}
+	return w <= asleepBelow(kept.Value, fan)
 }
 
 // heldBy is a tripped interlock that a node is under; nil: none.

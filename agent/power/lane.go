@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"rackagent/agent/rack"
 	"rackagent/drivers"
 )
 
@@ -45,6 +46,7 @@ type lane struct {
 	post  func(Input)
 
 	mu      sync.Mutex
+	first   []work // cuts of the agent's own
 	lower   []work
 	raise   []work
 	wake    chan struct{} // 1: a wake-up that is not yet taken is enough
@@ -59,7 +61,9 @@ func newLane(carry func(context.Context, work) Input, post func(Input)) *lane {
 // put queues an action and returns at once.
 func (l *lane) put(a work) {
 	l.mu.Lock()
-	if a.lowers() {
+	if sw, ok := a.(Switch); ok && sw.Do == rack.DoCut && sw.By != nil && sw.By.Origin == rack.OriginAgent {
+		l.first = append(l.first, a)
+	} else if a.lowers() {
 		l.lower = append(l.lower, a)
 	} else {
 		l.raise = append(l.raise, a)
@@ -79,7 +83,7 @@ func (l *lane) abort(token uint64) {
 		l.cancel()
 		return
 	}
-	for _, queue := range []*[]work{&l.lower, &l.raise} {
+	for _, queue := range []*[]work{&l.first, &l.lower, &l.raise} {
 		if i := slices.IndexFunc(*queue, func(a work) bool { return a.id() == token }); i >= 0 {
 			a := (*queue)[i]
 			*queue = slices.Delete(*queue, i, i+1)
@@ -114,7 +118,10 @@ func (l *lane) next(ctx context.Context) (work, context.Context, func()) {
 	if ctx.Err() != nil {
 		return nil, nil, nil
 	}
-	queue := &l.lower
+	queue := &l.first
+	if len(*queue) == 0 {
+		queue = &l.lower
+	}
 	if len(*queue) == 0 {
 		queue = &l.raise
 	}

@@ -219,7 +219,8 @@ func nodeOf(t rack.Target) string {
 func (m *Machine) halt(order rack.Order) {
 	for _, j := range m.jobs {
 		for _, t := range j.targets {
-			if t.result != nil || t.found != nil || t.stop != nil || !m.concerned(order, t) {
+			node, _ := m.world.Layout.Node(t.plan.Node)
+			if t.result != nil || t.found != nil || t.stop != nil || !m.concerned(order, t) || passesLocks(&j.cmd, node) {
 				continue
 			}
 			v := verdict{state: rack.StateFailed, code: rack.CodeMaintenanceLock, text: "the maintenance lock of " + order.Target.String() + " was set meanwhile, " + order.Set()}

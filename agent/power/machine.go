@@ -172,6 +172,7 @@ func (m *Machine) Step(now time.Time, in Input) []Action {
 	}
 	m.ownOverdue(now)
 	m.carryOutDemands(now)
+	m.sweepHeld(now)
 	m.advance(now)
 	m.holds()
 	return m.out

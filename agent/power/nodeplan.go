@@ -22,7 +22,7 @@ func tellable(s *Snapshot, c rack.Command, n rack.Node, do rack.Verb) *rack.Refu
 	if r := guardTell(s, n.Name); r != nil {
 		return r
 	}
-	if do.Raises() {
+	if do.Raises() || do == rack.DoLimit && !s.limitLowers(c, n) {
 		if r := guardHeld(s, n); r != nil {
 			return r
 		}
@@ -37,6 +37,12 @@ func tellable(s *Snapshot, c rack.Command, n rack.Node, do rack.Verb) *rack.Refu
 		return refuse(rack.CodePrecondition, "%s has no power: its outlets are open", n.Name)
 	}
 	return nil
+}
+
+// limitLowers tells whether a limit is below what is drawn now.
+func (s *Snapshot) limitLowers(c rack.Command, n rack.Node) bool {
+	w, _, ok := s.sum(n)
+	return ok && c.Args.LimitW > 0 && c.Args.LimitW < w
 }
 
 // roomAwake refuses what makes a miner draw all it can where a level of its feed has no room for that.

@@ -171,7 +171,8 @@ func (m *Machine) busyOwn(node string) (any, cuts bool) {
 }
 
 // overrule ends what is said to a miner, or is about to be, where a command of the agent's own cuts its outlet: it must not
-// wait for a miner, nor for the judgement of what a restart has found. A cut that is under way is let come to its end.
+// wait for a miner, for its fans, nor for the judgement of what a restart has found. A cut that is under way is let come to its
+// end.
 func (m *Machine) overrule(by *job) {
 	if by.cmd.Op != rack.OpCut {
 		return
@@ -179,8 +180,9 @@ func (m *Machine) overrule(by *job) {
 	for _, j := range m.jobs {
 		for _, t := range j.targets {
 			told := t.next < len(t.plan.Steps) && t.plan.Steps[t.next].Do.Told()
-			if t.result != nil || t.found == nil && !told ||
-				!slices.ContainsFunc(by.targets, func(b *target) bool { return b.plan.Node == t.plan.Node && b.plan.Node != "" }) {
+			runsOn := t.next > 0 && t.current == nil // a shutdown that lets the fans run on
+			if t.result != nil || t.found == nil && !told && !runsOn ||
+				!slices.ContainsFunc(by.targets, func(b *target) bool { return b.result == nil && b.plan.Node == t.plan.Node && b.plan.Node != "" }) {
 				continue
 			}
 			v := verdict{state: rack.StateCancelled, code: rack.CodeInterlock, text: "command " + by.cmd.ID + " of the agent's own cuts its outlet"}

@@ -24,6 +24,9 @@ func (m *Machine) adopt(now time.Time, entries []rack.Entry) {
 			m.mayRise(tp)
 			j.targets = append(j.targets, t)
 		}
+		if e.Command.Emergency && e.Command.Origin == rack.OriginAgent { // a crash between its cuts and its locks
+			m.latchAfter(e.Command.ID, rack.Demand{Target: e.Command.Target, Why: e.Command.Why})
+		}
 		m.jobs = append(m.jobs, j)
 	}
 }

@@ -686,7 +686,7 @@ func mutants() []mutant {
 		},
 		{
 			"a sensor that fails is dry", "agent/interlock/interlock.go",
-			"back = back && fresh && w.returned(s.value)", "back = back && w.returned(s.value)",
+			"s.at.IsZero() || fresh && w.returned(s.value)", "s.at.IsZero() || w.returned(s.value)",
 			[]string{"agent/interlock", "agent"},
 		},
 		{
@@ -720,8 +720,23 @@ func mutants() []mutant {
 			[]string{power},
 		},
 		{
-			"a miner that does not sleep under an interlock is left", "agent/power/interlocks.go",
-			"	m.chase(id, d)\n", "",
+			"a miner that does not sleep under an interlock is left", "agent/power/machine.go",
+			"	m.sweepHeld(now)\n", "",
+			[]string{power},
+		},
+		{
+			"an interlock's cut stands in line", "agent/power/lane.go",
+			"sw.Do == rack.DoCut && sw.By != nil && sw.By.Origin == rack.OriginAgent", "false",
+			[]string{power},
+		},
+		{
+			"a gap counts as time that it lasted", "agent/interlock/interlock.go",
+			"	if r.At.Sub(s.at) > w.Fresh {", "	if false {",
+			[]string{"agent/interlock"},
+		},
+		{
+			"a crash forgets the locks of a leak", "agent/power/recover.go",
+			"e.Command.Emergency && e.Command.Origin", "false && e.Command.Origin",
 			[]string{power},
 		},
 	}
