@@ -136,7 +136,7 @@ func (a *Agent) wire(found journal.Found) error {
 	if len(bad) > 0 {
 		return bad[0]
 	}
-	if a.inv, err = inventory.Build(inventory.Opts{Config: a.conf, Models: models, Buses: buses, Identified: a.identified, Sysfs: a.world.Sysfs, Line: a.world.Line, Counter: a.world.Counter, DialMiner: a.world.DialMiner, Password: a.world.MinerPassword}); err != nil {
+	if a.inv, err = inventory.Build(inventory.Opts{Config: a.conf, Models: models, Buses: buses, Identified: a.identified, Sysfs: a.world.Sysfs, Line: a.world.Line, Counter: a.world.Counter, DialMiner: a.world.DialMiner, DialSensor: a.world.DialMiner, Password: a.world.MinerPassword}); err != nil {
 		return err
 	}
 	if a.poller, err = poll.New(poll.Opts{Sink: a.measured, Events: a.polled}, a.inv.Devices); err != nil {

@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"drivers/air":         {"periph.io/x/conn/v3"},
 	"drivers/pmbus":       {"=drivers", "=drivers/chip", "drivers/i2cbus", "periph.io/x/conn/v3"},
 	"drivers/hwmon":       {"=drivers"},
+	"drivers/nut":         {"=drivers"},
 	"drivers/probe":       {"=drivers", "drivers/i2cbus", "drivers/fru", "drivers/pmbus", "periph.io/x/conn/v3"},
 	"drivers/psu":         {"drivers", "periph.io/x/conn/v3", "github.com/goccy/go-yaml"},
 	"drivers/pdu":         {"drivers", "drivers/i2cbus", "drivers/fru", "drivers/chip", "periph.io/x/conn/v3", "github.com/goccy/go-yaml"},
@@ -49,6 +50,7 @@ var mayImport = map[string][]string{
 	"drivers/drivertest":     {"drivers", "periph.io/x/conn/v3"},
 	// A simulated miner knows its protocol and its machine, and nothing of the clients that it judges.
 	"drivers/drivertest/miners":   {},
+	"drivers/drivertest/ups":      {},
 	"drivers/drivertest/miners/*": {"=drivers/drivertest/miners"},
 	"agent/rack":                  {"drivers"},
 	"agent/poll":                  {"drivers", "agent/rack"},

@@ -27,6 +27,9 @@ func (a *Agent) interlockRules() ([]interlock.Rule, error) {
 			Name: c.Name, Kind: interlock.Kind(c.Kind), Device: c.Sensor, Index: c.Input, Limit: c.Above + c.Below, Hold: c.For(),
 			Fresh: a.sensorFresh(c.Sensor), Target: target, Do: deeds(c.ASIC),
 		}
+		if r.Kind == interlock.OnBattery && r.Index == 0 {
+			r.Index = 1 // of a UPS the second contact says that its battery is low
+		}
 		if !a.tells(r) {
 			return nil, fmt.Errorf("interlock %s: sensor %s: %s: %w", c.Name, c.Sensor, r.Kind.Quantity(), errInterlock)
 		}

@@ -1,11 +1,16 @@
 package config
 
 import (
+	"net"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 )
+
+// upsRule is what upsd takes as the name of a UPS, without spaces.
+var upsRule = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
 // via reads MUX.N.
 func splitVia(via string) (mux string, channel int, ok bool) {
@@ -146,6 +151,8 @@ func placeKeys(kind PartKind) []string {
 		return []string{"bus", "via", "address"}
 	case PartKernel:
 		return []string{"chip", "device"}
+	case PartNet:
+		return []string{"host"}
 	default:
 		return []string{"line", "active"}
 	}
@@ -209,6 +216,14 @@ func (k *checker) value(at, name string, v reflect.Value) {
 		k.span(at, v.Float(), 1, 6, " V")
 	case "active":
 		k.oneOf(at, v.String(), "high", "low")
+	case "host":
+		if net.ParseIP(v.String()) == nil && !hostNameRule.MatchString(v.String()) {
+			k.errorf(at, "", "%s is not an address or a name without a port", quote(v.String()))
+		}
+	case "ups":
+		if !upsRule.MatchString(v.String()) {
+			k.errorf(at, "", "%s is not the name of a UPS: 1 to 64 letters, digits, dots, dashes and underscores", quote(v.String()))
+		}
 	}
 }
 

@@ -44,6 +44,8 @@ type Sensor struct {
 	Line       string  `yaml:"line,omitempty"`    // GPIO line, by name or as /dev/gpiochip0:17
 	Active     string  `yaml:"active,omitempty"`  // level that means yes: high or low
 	PerPulse   float64 `yaml:"litres_per_pulse,omitempty"`
+	Host       string  `yaml:"host,omitempty"` // of a server on the network, without a port
+	UPS        string  `yaml:"ups,omitempty"`  // as that server calls it
 	Inputs     []Input `yaml:"inputs,omitempty"`
 }
 
@@ -82,6 +84,7 @@ const (
 	PartI2C    PartKind = iota
 	PartKernel          // by the kernel's hwmon
 	PartLine            // a GPIO line
+	PartNet             // a server on the network
 )
 
 // Catalogue answers what a configuration cannot know of itself. The zero Catalogue leaves the rules about models and

@@ -37,6 +37,8 @@ type Opts struct {
 	// Line and Counter take a GPIO line for reading; nil: there are none.
 	Line    func(name string) (Line, error)
 	Counter func(name string) (Counter, error)
+	// DialSensor connects to what is read over the network; nil: there is none.
+	DialSensor func(ctx context.Context, network, address string) (net.Conn, error)
 	// DialMiner connects to a miner's interface; nil: there is no network, and miners are absent.
 	DialMiner func(ctx context.Context, network, address string) (net.Conn, error)
 	// Password reads a miner's password; nil where its configuration names no file.
@@ -121,6 +123,13 @@ func (inv *Inventory) sensor(o Opts, seg *segments, c config.Sensor) (poll.Devic
 			return poll.Device{}, err
 		}
 		return (&sensor{conf: c, part: made}).device(kernelBus), nil
+	}
+	if p.conf.Kind == config.PartNet {
+		made, err := openUPS(o, c)
+		if err != nil {
+			return poll.Device{}, err
+		}
+		return (&sensor{conf: c, part: made}).device(upsBus + c.Name), nil
 	}
 	if p.conf.Kind == config.PartLine {
 		made, closer, err := openLine(o, c)

@@ -85,7 +85,7 @@ func tmp421Addresses() []config.Address {
 func fanAddresses() []config.Address { return []config.Address{0x2c, 0x2f, 0x4c, 0x4d} }
 
 func allParts() []sensorPart {
-	return slices.Concat(sensorParts(), pmbusParts(), lineParts(), kernelParts())
+	return slices.Concat(sensorParts(), pmbusParts(), lineParts(), kernelParts(), netParts())
 }
 
 func findPart(name string) (sensorPart, bool) {

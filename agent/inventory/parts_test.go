@@ -117,7 +117,7 @@ func elsewhere() map[string]string {
 	return map[string]string{
 		"adm1275": "the part samples nothing at power-on and is set up by its board",
 		"ltc4287": "as the ltc4286", "lm5066": "as the lm5066i",
-		"leak-float": "lines_test.go", "contact-line": "lines_test.go", "flow-pulse": "lines_test.go", "hwmon": "kernel_test.go",
+		"leak-float": "lines_test.go", "contact-line": "lines_test.go", "ups": "ups_test.go", "flow-pulse": "lines_test.go", "hwmon": "kernel_test.go",
 	}
 }
 

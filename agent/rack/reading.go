@@ -47,6 +47,7 @@ const (
 	FlowLPM     Quantity = "flow_lpm"     // flow of a liquid
 	PressureBar Quantity = "pressure_bar" // pressure of a liquid
 	LevelPct    Quantity = "level_pct"    // how full something is
+	RuntimeS    Quantity = "run_s"        // how many seconds a battery lasts at its load
 	InputV      Quantity = "adc_v"        // voltage at an analogue input
 	Leak        Quantity = "leak"         // 1 water, 0 dry; a sensor that cannot tell has no value
 	Contact     Quantity = "contact"      // 1 a contact says what it is there for: pressed, on battery

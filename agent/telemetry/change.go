@@ -14,7 +14,7 @@ type step struct{ share, span float64 }
 
 func stepOf(q rack.Quantity) step {
 	switch q {
-	case rack.Relay, rack.Control, rack.Leak, rack.FaultFlag, rack.Identified, rack.Hashing, rack.AsleepFlag, rack.LimitW, rack.HashPlanTHs:
+	case rack.Relay, rack.Control, rack.Leak, rack.Contact, rack.FaultFlag, rack.Identified, rack.Hashing, rack.AsleepFlag, rack.LimitW, rack.HashPlanTHs:
 		return step{}
 	case rack.EnergyWh, rack.SupplyWh, rack.DCWh, rack.ACWh:
 		return step{span: math.Inf(1)} // a counter moves all the time

@@ -68,7 +68,9 @@ func quantityOf(q rack.Quantity) quantity {
 		return quantity{"L/min", "input", 2}
 	case rack.PressureBar:
 		return quantity{"bar", "input", 3}
-	case rack.Leak, rack.FaultFlag:
+	case rack.RuntimeS:
+		return quantity{"s", "input", 0}
+	case rack.Leak, rack.Contact, rack.FaultFlag:
 		return quantity{"1", "input", 0}
 	case rack.HashTHs, rack.HashMeanTHs, rack.HashPlanTHs:
 		return quantity{"TH/s", "miner", 2}
