@@ -104,12 +104,7 @@ func (m *Machine) bandLoads(now time.Time, draws []draw, places [][]bandPart) []
 				ld.parts = merge(ld.parts, places[i])
 			}
 		}
-		kept, _ := m.world.kept(n, rack.OrderSlept)
-		fan := 0.0
-		if n.API != nil && !m.world.Nodes[n.Name].Told.IsZero() && now.Sub(m.world.Nodes[n.Name].Told) < n.API.FanFor {
-			fan = n.API.FanW
-		}
-		ld.draws = watts > asleepBelow(kept.Value, fan)
+		ld.draws = watts > m.world.asleepLimit(n)
 		ld.foreign = m.foreignLowers(n.Name)
 		busy, cuts := m.busyOwn(n.Name)
 		ld.busy = busy

@@ -176,28 +176,11 @@ func (m *Machine) sweepHeld(now time.Time) {
 			continue
 		}
 		for _, n := range m.world.Layout.Nodes {
-			if !n.Class.Firm() && m.world.under(d, n) && !m.lowering(n.Name) {
+			if busy, _ := m.busyOwn(n.Name); !n.Class.Firm() && m.world.under(d, n) && !busy {
 				m.sweepNode(now, d, n)
 			}
 		}
 	}
-}
-
-// lowering tells whether a command of the agent's own is under way on a node, or waits for its record.
-func (m *Machine) lowering(node string) bool {
-	for _, o := range m.own.asked {
-		if o.begun == nil && slices.ContainsFunc(o.Plan.Targets, func(t rack.TargetPlan) bool { return t.Node == node && t.Refused == nil }) {
-			return true
-		}
-	}
-	for _, j := range m.jobs {
-		for _, t := range j.targets {
-			if j.cmd.Origin == rack.OriginAgent && t.result == nil && t.plan.Node == node && j.cmd.Op.OnlyLowers() {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func (m *Machine) sweepNode(now time.Time, d rack.Demand, n rack.Node) {
@@ -236,12 +219,7 @@ func (s *Snapshot) quiet(n rack.Node) bool {
 	if !measured {
 		return n.API != nil && v.Asleep.Fresh(s.At, freshFor*n.API.Period) && v.Asleep.Value == 1
 	}
-	kept, _ := s.kept(n, rack.OrderSlept)
-	fan := 0.0
-	if n.API != nil && s.At.Sub(v.Told) < n.API.FanFor {
-		fan = n.API.FanW
-	}
-	return w <= asleepBelow(kept.Value, fan)
+	return w <= s.asleepLimit(n)
 }
 
 // heldBy is a tripped interlock that a node is under; nil: none.

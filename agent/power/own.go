@@ -152,11 +152,12 @@ func (m *Machine) startUnrecorded(now time.Time, o *ownCommand) {
 	})
 }
 
-// busyOwn tells what commands of the agent's own are under way on a node or wait for their record.
-func (m *Machine) busyOwn(node string) (any, cuts bool) {
-	note := func(op rack.Op) { any, cuts = any || op.OnlyLowers(), cuts || op == rack.OpCut }
+// busyOwn tells whether commands of the agent's own that lower power are under way on a node or wait for their record, and
+// whether one of them cuts.
+func (m *Machine) busyOwn(node string) (lowers, cuts bool) {
+	note := func(op rack.Op) { lowers, cuts = lowers || op.OnlyLowers(), cuts || op == rack.OpCut }
 	for _, o := range m.own.asked {
-		if o.begun == nil && o.Plan.Targets[0].Node == node {
+		if o.begun == nil && slices.ContainsFunc(o.Plan.Targets, func(t rack.TargetPlan) bool { return t.Node == node && t.Refused == nil }) {
 			note(o.Command.Op)
 		}
 	}
@@ -167,7 +168,7 @@ func (m *Machine) busyOwn(node string) (any, cuts bool) {
 			}
 		}
 	}
-	return any, cuts
+	return lowers, cuts
 }
 
 // overrule ends what is said to a miner, or is about to be, where a command of the agent's own cuts its outlet: it must not

@@ -191,12 +191,17 @@ func (s *Snapshot) sleeping(n rack.Node) bool {
 		return false
 	}
 	w, _, ok := s.sum(n)
+	return ok && w <= s.asleepLimit(n)
+}
+
+// asleepLimit is what a node may draw now and still count as asleep: its fans may run on after it was told something.
+func (s *Snapshot) asleepLimit(n rack.Node) float64 {
 	kept, _ := s.kept(n, rack.OrderSlept)
 	fan := 0.0
-	if s.At.Sub(v.Told) < n.API.FanFor {
+	if told := s.Nodes[n.Name].Told; n.API != nil && !told.IsZero() && s.At.Sub(told) < n.API.FanFor {
 		fan = n.API.FanW
 	}
-	return ok && w <= asleepBelow(kept.Value, fan)
+	return asleepBelow(kept.Value, fan)
 }
 
 // kept is an order on a node, or what a verb of ours has interrupted there.

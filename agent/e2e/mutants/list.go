@@ -726,7 +726,7 @@ func mutants() []mutant {
 		},
 		{
 			"an interlock's cut stands in line", "agent/power/lane.go",
-			"sw.Do == rack.DoCut && sw.By != nil && sw.By.Origin == rack.OriginAgent", "false",
+			"sw.Do == rack.DoCut && sw.By != nil && sw.By.Origin == rack.OriginAgent", "sw.Do == rack.DoCut && sw.By != nil && sw.By.Origin == rack.OriginLocal",
 			[]string{power},
 		},
 		{
