@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -335,6 +336,12 @@ func (a *Agent) announce(found journal.Found) {
 	a.out.event(rack.Event{Kind: rack.EventStarted, Severity: rack.Info, At: now, Reason: a.build.Version, Text: text})
 	if found.Migrated {
 		a.out.event(rack.Event{Kind: rack.EventJournal, Severity: rack.Info, At: now, Reason: "migrated", Text: "the journal was of an older schema and is brought forward; the old file is kept as " + found.Kept})
+	}
+	if left := power.LeftShed(a.journal.List(lookBack)); len(left) > 0 {
+		a.out.event(rack.Event{
+			Kind: rack.EventOwn, Severity: rack.Warn, At: now, Reason: "left shed",
+			Text: "shed by the feed controller before this start, and brought back by a person alone: " + strings.Join(left, ", "),
+		})
 	}
 	switch {
 	case found.Newer:

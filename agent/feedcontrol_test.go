@@ -240,3 +240,26 @@ func (r *rig) judgeOwn() {
 		r.t.Errorf("the server went down: %v", downs)
 	}
 }
+
+// TestARestartTellsWhatWasShed: the controller of the next life brings nothing back of what the one before has shed, and says so.
+func TestARestartTellsWhatWasShed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOverload(t)
+		defer o.herd.Close()
+		o.start()
+		time.Sleep(10 * time.Second)
+		o.all(2)
+		time.Sleep(20 * time.Second)
+		o.stop()
+		o.rig.start()
+		time.Sleep(5 * time.Minute)
+		told := o.events("own_command")
+		if got := told[len(told)-1]; got != "shed by the feed controller before this start, and brought back by a person alone: asic-2, asic-4" {
+			t.Errorf("the last that is told: %q", got)
+		}
+		if len(o.own()) != 2 {
+			t.Errorf("begun by itself: %v", o.own())
+		}
+		o.close()
+	})
+}

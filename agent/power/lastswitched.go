@@ -84,3 +84,24 @@ func lastStep(o *rack.Outcome, on rack.OutletID) (closed, sure, touched bool) {
 	}
 	return closed, sure, touched
 }
+
+// LeftShed lists the nodes, by name, that the feed controller of an earlier life has shed and that no command has been about since.
+// entries are what the journal holds, newest first. The controller of this life does not bring them back.
+func LeftShed(entries []rack.Entry) []string {
+	var out []string
+	decided := make(map[string]bool)
+	for _, e := range entries {
+		ours := e.Command.Origin == rack.OriginAgent && e.Command.Issuer == issuerFeed && e.Command.Op.OnlyLowers()
+		for _, t := range e.Plan.Targets {
+			if t.Node == "" || t.Refused != nil || decided[t.Node] {
+				continue
+			}
+			decided[t.Node] = true
+			if ours {
+				out = append(out, t.Node)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}

@@ -2,6 +2,7 @@ package power
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,5 +97,31 @@ func TestARelayThatMovedMeanwhileIsReported(t *testing.T) {
 		if found != c.want || len(r.writes) > 0 {
 			t.Errorf("%+v: reported %t, writes %v", c, found, r.writes)
 		}
+	}
+}
+
+func TestLeftShed(t *testing.T) {
+	entry := func(op rack.Op, issuer string, nodes ...string) rack.Entry {
+		e := rack.Entry{Command: rack.Command{Op: op, Issuer: issuer}}
+		if strings.HasPrefix(issuer, "local/") {
+			e.Command.Origin = rack.OriginAgent
+		}
+		for _, n := range nodes {
+			e.Plan.Targets = append(e.Plan.Targets, rack.TargetPlan{Target: rack.NodeTarget(n), Node: n})
+		}
+		return e
+	}
+	got := LeftShed([]rack.Entry{ // newest first
+		entry(rack.OpWake, issuerFeed, "asic-4"),
+		entry(rack.OpStart, "alice", "asic-1", "asic-5"),
+		entry(rack.OpSleep, issuerFeed, "asic-4"),
+		entry(rack.OpCut, issuerFeed, "asic-3"),
+		entry(rack.OpSleep, issuerFeed, "asic-2"),
+		entry(rack.OpCut, issuerInterlock, "asic-6"),
+		entry(rack.OpSleep, issuerFeed, "asic-1"),
+		entry(rack.OpStart, "alice", "asic-2"),
+	})
+	if want := []string{"asic-2", "asic-3"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
