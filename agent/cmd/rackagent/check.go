@@ -73,6 +73,23 @@ func report(a *app, conf *config.Config, findings []config.Finding) {
 	a.printf("broker:  %s; %s\n", strings.Join(conf.MQTT.URLs(), ", "), waitWords(conf.MQTT))
 	a.printf("backlog: %s\n", backlogWords(conf))
 	a.printf("outlets: all are switched by relays on an I2C bus, which stay as they are when the agent ends; none is driven by a GPIO line, which would not\n")
+	a.printf("by itself: %s\n", ownWords(conf))
+}
+
+// ownWords tells what the agent does without being asked.
+func ownWords(c *config.Config) string {
+	var words []string
+	for _, l := range c.Interlocks {
+		deed := map[config.InterlockDeeds]string{config.InterlockCut: "cuts miners of", config.InterlockSleep: "puts to sleep miners of", config.InterlockAlarm: "only tells about"}[l.ASIC]
+		words = append(words, fmt.Sprintf("interlock %s (%s) %s %s", l.Name, l.Kind, deed, l.Target))
+	}
+	if c.Power.FeedControl == config.FeedShed {
+		words = append(words, "miners are shed where a level of the feed is measured at 95 % of its limit")
+	}
+	if len(words) == 0 {
+		return "nothing; a level of the feed near its limit is told"
+	}
+	return strings.Join(words, "; ")
 }
 
 // waitWords tells how long the broker may be back without the agent.
