@@ -184,8 +184,12 @@ func (a *Agent) wire(found journal.Found) error {
 
 // mayBegin is what the configuration lets the agent begin by itself.
 func (a *Agent) mayBegin() power.Own {
+	random := a.world.Random
+	if random == nil {
+		random = rand.Uint32
+	}
 	return power.Own{
-		Boot: a.boot, Config: fmt.Sprintf("%x", a.conf.Hash()), Feeds: a.conf.Power.FeedControl == config.FeedShed, Interlocks: len(a.conf.Interlocks) > 0, Jitter: rand.Uint32,
+		Boot: a.boot, Config: fmt.Sprintf("%x", a.conf.Hash()), Feeds: a.conf.Power.FeedControl == config.FeedShed, Interlocks: len(a.conf.Interlocks) > 0, Jitter: random,
 	}
 }
 

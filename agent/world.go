@@ -41,6 +41,8 @@ type World struct {
 	// Line and Counter take a GPIO line for reading, by name; nil: there are none. Nothing drives a line.
 	Line    func(name string) (inventory.Line, error)
 	Counter func(name string) (inventory.Counter, error)
+	// Random spreads over racks what the agent does by itself; nil: chance.
+	Random func() uint32
 	// DialMiner connects to the interface of a miner, and MinerPassword reads the password for it; nil: there is no way to
 	// one, none has a password.
 	DialMiner     func(ctx context.Context, network, address string) (net.Conn, error)
