@@ -20,6 +20,7 @@
 //	rate         over 10 per second after a burst of 20, and  rate_limited *
 //	             1 of the issuer's own after a burst of 5
 //	repeat       an id already known: the recorded outcome with dup:true; another payload under it   id_conflict *
+//	own          an id that begins with own-, the agent's own id_conflict *
 //	queue        too many commands are being recorded         busy *
 //	form         members, verb, target, arguments             bad_schema, unsupported, precondition *
 //	issuer       iss is not the key's                         unknown_key *

@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"rackagent/agent/rack"
@@ -17,6 +18,8 @@ func (d *Desk) message(now time.Time, in Inbound) {
 	case !d.gates.of(cmd).take(now, cmd):
 		d.tooFast(now, cmd, in.Ack)
 	case d.repeat(now, cmd, in.Ack):
+	case strings.HasPrefix(cmd.ID, rack.OwnID):
+		d.turnAway(now, cmd, in.Ack, refuse(rack.CodeIDConflict, "ids that begin with %s are for what the agent does by itself", rack.OwnID))
 	case len(d.flight) >= maxFlight && !question(cmd):
 		d.turnAway(now, cmd, in.Ack, refuse(rack.CodeBusy, "%d commands are being recorded", len(d.flight)))
 	case bad != nil:

@@ -118,6 +118,18 @@ func TestAnotherCommandUnderATakenID(t *testing.T) {
 	}
 }
 
+// Nobody takes an id that the agent will need for what it does by itself.
+func TestTheAgentsOwnIDsAreItsOwn(t *testing.T) {
+	r := newRig(t)
+	r.send("own-0123456789abcdef-1", "")
+	r.expect(t, "own-0123456789abcdef-1", "rejected 0 id_conflict")
+	if len(r.book.order) != 0 || len(r.runner.started) != 0 {
+		t.Errorf("recorded %v, started %v", r.book.order, r.runner.started)
+	}
+	r.send("owned", "")
+	r.finish(t, "owned", rack.StateSucceeded, 2, "")
+}
+
 func TestRepeatsWithinOneBatch(t *testing.T) {
 	r := newRig(t)
 	p := r.payload("c1", "")

@@ -76,7 +76,7 @@ func (m *Machine) beginOwnAs(now time.Time, c rack.Command) (string, *rack.Refus
 	}
 	m.own.n++
 	boot := m.own.may.Boot
-	c.ID = fmt.Sprintf("own-%s-%d", boot[max(0, len(boot)-idTail):], m.own.n)
+	c.ID = fmt.Sprintf("%s%s-%d", rack.OwnID, boot[max(0, len(boot)-idTail):], m.own.n)
 	c.Origin, c.Received, c.Exp, c.StartBy = rack.OriginAgent, now, now.Add(ownLife), now.Add(ownLife)
 	c.Hash = rack.HashOf([]byte(c.ID))
 	plan, bad := Plan(now, &m.world, c)

@@ -126,6 +126,9 @@ type Parent struct {
 	Approval string `json:"approval,omitempty"`
 }
 
+// OwnID begins the ids of what the agent does by itself; no command from outside may have one: it could not be recorded then.
+const OwnID = "own-"
+
 // Command is a decoded command. It is stored in the journal as it is.
 type Command struct {
 	ID      string    `json:"id"`
