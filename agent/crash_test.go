@@ -206,39 +206,12 @@ func interruptThen(t *testing.T, p plot, at point, look func(*rig)) {
 		synctest.Test(t, func(t *testing.T) {
 			r, h := p.rig(t)
 			defer h.Close()
-			r.life = newLife(r.world, p.in.writes)
-			r.life.crash = at
-			copied := filepath.Join(t.TempDir(), "state")
-			r.life.crashed = func() {
-				if err := r.world.CopyState(copied); err != nil {
-					t.Error(err)
-				}
-				r.capture(filepath.Join(t.TempDir(), "seen"))
-			}
-			r.launch()
-			first := r.life
-			played := false
-			select {
-			case <-r.ready:
-			case <-r.done: // the crash came before the first sweep
-				r.done <- nil
-			}
-			if played = !first.isOver(); played {
-				p.play(r)
-			}
-			// Commits that fall together make fewer points than were counted: then this is the story without a crash.
-			if !first.isOver() && at.n == 1 {
-				t.Error("the crash never came")
-			}
-			first.end()
-			r.end()
-			<-r.done
+			played := r.crashes(at, func() { p.play(r) })
 			before, told := len(r.relayWrites()), 0
 			if len(p.units) > 0 {
 				told = h.Writes(p.units[0].Node)
 			}
 
-			r.dir = filepath.Join(copied, "state")
 			r.start()
 			if !played {
 				p.play(r)
@@ -252,6 +225,40 @@ func interruptThen(t *testing.T, p plot, at point, look func(*rig)) {
 			look(r)
 		})
 	})
+}
+
+// crashes plays a story with a crash in it and leaves the state directory as it was then, for the next life. played is false where
+// the crash came before the first sweep, so that there was nobody to play to.
+func (r *rig) crashes(at point, play func()) (played bool) {
+	r.t.Helper()
+	r.life = newLife(r.world, r.in.writes)
+	r.life.crash = at
+	copied := filepath.Join(r.t.TempDir(), "state")
+	r.life.crashed = func() {
+		if err := r.world.CopyState(copied); err != nil {
+			r.t.Error(err)
+		}
+		r.capture(filepath.Join(r.t.TempDir(), "seen"))
+	}
+	r.launch()
+	first := r.life
+	select {
+	case <-r.ready:
+	case <-r.done:
+		r.done <- nil
+	}
+	if played = !first.isOver(); played {
+		play()
+	}
+	// Commits that fall together make fewer points than were counted: then this is the story without a crash.
+	if !first.isOver() && at.n == 1 {
+		r.t.Error("the crash never came")
+	}
+	first.end()
+	r.end()
+	<-r.done
+	r.dir = filepath.Join(copied, "state")
+	return played
 }
 
 // judge holds what must be true after a crash: nothing is continued, each command that was accepted has one word, a

@@ -2,7 +2,6 @@ package agent_test
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -185,7 +184,10 @@ func crashedShed(t *testing.T, at point, shed func(*overload)) {
 	t.Helper()
 	o := newOverload(t)
 	defer o.herd.Close()
-	o.crashes(at, func() { shed(o) })
+	if !o.crashes(at, func() { shed(o) }) {
+		o.all(2)
+	}
+	o.start()
 	o.below(0.9)
 	time.Sleep(45 * time.Second)  // what was found is judged; nothing comes back yet
 	if o.amps() >= 0.95*o.limit { // what the first life left may lie between
@@ -193,33 +195,6 @@ func crashedShed(t *testing.T, at point, shed func(*overload)) {
 	}
 	o.judgeOwn()
 	o.close()
-}
-
-// crashes plays a story with a crash in it, and begins the next life on what was on disk then.
-func (r *rig) crashes(at point, play func()) {
-	r.t.Helper()
-	r.life = newLife(r.world, r.in.writes)
-	r.life.crash = at
-	copied := filepath.Join(r.t.TempDir(), "state")
-	r.life.crashed = func() {
-		if err := r.world.CopyState(copied); err != nil {
-			r.t.Error(err)
-		}
-		r.capture(filepath.Join(r.t.TempDir(), "seen"))
-	}
-	r.launch()
-	first := r.life
-	select {
-	case <-r.ready:
-	case <-r.done: // the crash came before the first sweep
-		r.done <- nil
-	}
-	play()
-	first.end()
-	r.end()
-	<-r.done
-	r.dir = filepath.Join(copied, "state")
-	r.start()
 }
 
 // judgeOwn holds what must be true of the commands that the agent began by itself.

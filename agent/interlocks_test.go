@@ -171,6 +171,8 @@ func TestACrashInALeak(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWetRack(t)
 				w.crashes(at, func() { leak(w) })
+				w.wet.Store(true) // also where the crash came before it
+				w.start()
 				if took := w.off(time.Minute); took > 20*time.Second {
 					t.Errorf("the next life took %s", took)
 				}
