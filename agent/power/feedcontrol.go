@@ -15,10 +15,6 @@ const silentMost = 0.2
 type feedControl struct {
 	bands  *bands
 	silent bool // too much is not measured
-
-	armAsked time.Time
-	armed    bool // the record of that is on disk
-	volatile bool // it acts without
 }
 
 // controlFeeds tells the controller what is measured, and begins what it wants.
@@ -51,34 +47,6 @@ func (m *Machine) controlFeeds(now time.Time) {
 			m.feeds.bands.rise(now, node)
 			break
 		}
-	}
-}
-
-// arm has recorded that the controller may act, and tells whether it may now: with the record, or without one that the disk
-// does not take, since it moves nothing but miners (S1b).
-func (m *Machine) arm(now time.Time) bool {
-	f := &m.feeds
-	switch {
-	case m.observing:
-		return false
-	case f.armAsked.IsZero():
-		f.armAsked = now
-		o := rack.Order{Kind: rack.OrderArmed, Target: rack.Target{Kind: rack.TargetRack}, By: m.own.may.Boot, Why: m.own.may.Config, Since: now}
-		m.owe(&owed{record: rack.Record{Kind: rack.RecordOrder, At: now, Order: &o, Lowers: true}, then: m.armedNow})
-	case f.armed:
-		return true
-	case now.Sub(f.armAsked) >= recordLimit && !f.volatile:
-		f.volatile = true
-		m.do(Raise{rack.Alarm{Key: "armed-volatile", Since: now, Severity: rack.Critical, Text: "that the agent may act by itself is not on disk; it sheds miners all the same"}})
-	}
-	return f.armed || f.volatile
-}
-
-func (m *Machine) armedNow(now time.Time) {
-	m.feeds.armed = true
-	if m.feeds.volatile {
-		m.feeds.volatile = false
-		m.do(Raise{rack.Alarm{Key: "armed-volatile", Since: now, Severity: rack.Critical, Text: "that the agent may act by itself is on disk", Cleared: true}})
 	}
 }
 
@@ -131,6 +99,7 @@ func merge(to, parts []bandPart) []bandPart {
 	return to
 }
 
+// foreignLowers tells whether somebody else's command is lowering a node.
 func (m *Machine) foreignLowers(node string) bool {
 	for _, j := range m.jobs {
 		for _, t := range j.targets {

@@ -21,7 +21,7 @@ const issuerInterlock = "local/interlock"
 type interlocks struct {
 	due     []dueDemand          // tripped, and not yet acted on: not armed yet, or its plan was refused
 	again   time.Time            // when those are tried again
-	latches map[string]latching  // by command of the agent's own
+	latches map[string]string    // by command of the agent's own: why its nodes are locked once it has ended
 	sweep   time.Time            // when what is not down is looked for next
 	said    map[string]rack.Code // refusals of single outlets that were told, by interlock and outlet
 }
@@ -30,12 +30,6 @@ type interlocks struct {
 type dueDemand struct {
 	rack.Demand
 	said rack.Code
-}
-
-// latching is what is locked once a command has ended.
-type latching struct {
-	target rack.Target
-	why    string
 }
 
 // demandAgain is the pause before a demand that could not be carried out is tried again, arbitrary.
@@ -137,15 +131,15 @@ func (m *Machine) noteUndone(d rack.Demand, bad *rack.Refusal) {
 
 func (m *Machine) latchAfter(id string, d rack.Demand) {
 	if m.locks.latches == nil {
-		m.locks.latches = make(map[string]latching)
+		m.locks.latches = make(map[string]string)
 	}
-	m.locks.latches[id] = latching{d.Target, d.Why}
+	m.locks.latches[id] = d.Why
 }
 
 // ownEnded locks what a leak or a stop has cut until a person has looked at it.
 func (m *Machine) ownEnded(now time.Time, j *job) {
 	id := j.cmd.ID
-	l, ok := m.locks.latches[id]
+	why, ok := m.locks.latches[id]
 	if !ok {
 		return
 	}
@@ -156,9 +150,9 @@ func (m *Machine) ownEnded(now time.Time, j *job) {
 		if !known || n.Class.Firm() || slices.ContainsFunc(m.world.Orders, own) { // one lock does not stand for another
 			continue
 		}
-		o := rack.Order{Kind: rack.OrderLock, Target: rack.NodeTarget(n.Name), Command: id, By: issuerInterlock, Since: now, Why: l.why}
+		o := rack.Order{Kind: rack.OrderLock, Target: rack.NodeTarget(n.Name), Command: id, By: issuerInterlock, Since: now, Why: why}
 		m.oweOrder(now, id, o, false)
-		m.emit(rack.Event{Kind: rack.EventLock, Severity: rack.Warn, Node: n.Name, Command: id, Reason: "locked", Text: fmt.Sprintf("%s is locked until a person unlocks it: %s", n.Name, l.why)})
+		m.emit(rack.Event{Kind: rack.EventLock, Severity: rack.Warn, Node: n.Name, Command: id, Reason: "locked", Text: fmt.Sprintf("%s is locked until a person unlocks it: %s", n.Name, why)})
 	}
 	m.do(Learnt{})
 }

@@ -37,6 +37,10 @@ type ownCommands struct {
 	may   Own
 	n     int
 	asked map[uint64]*ownCommand // by token of the record
+
+	armAsked time.Time
+	armed    bool // that it may is on disk
+	volatile bool // it acts without
 }
 
 type ownCommand struct {
@@ -51,6 +55,34 @@ type ownCommand struct {
 func (m *Machine) MayAct(o Own) {
 	m.own.may = o
 	m.feeds.bands = newBands(m.own.jitter)
+}
+
+// arm has recorded that the agent may act by itself, and tells whether it may now: with the record, or without one that the disk
+// does not take, since it moves nothing but miners (S1b).
+func (m *Machine) arm(now time.Time) bool {
+	f := &m.own
+	switch {
+	case m.observing:
+		return false
+	case f.armAsked.IsZero():
+		f.armAsked = now
+		o := rack.Order{Kind: rack.OrderArmed, Target: rack.Target{Kind: rack.TargetRack}, By: f.may.Boot, Why: f.may.Config, Since: now}
+		m.owe(&owed{record: rack.Record{Kind: rack.RecordOrder, At: now, Order: &o, Lowers: true}, then: m.armedNow})
+	case f.armed:
+		return true
+	case now.Sub(f.armAsked) >= recordLimit && !f.volatile:
+		f.volatile = true
+		m.do(Raise{rack.Alarm{Key: "armed-volatile", Since: now, Severity: rack.Critical, Text: "that the agent may act by itself is not on disk; it sheds miners all the same"}})
+	}
+	return f.armed || f.volatile
+}
+
+func (m *Machine) armedNow(now time.Time) {
+	m.own.armed = true
+	if m.own.volatile {
+		m.own.volatile = false
+		m.do(Raise{rack.Alarm{Key: "armed-volatile", Since: now, Severity: rack.Critical, Text: "that the agent may act by itself is on disk", Cleared: true}})
+	}
 }
 
 func (o *ownCommands) jitter() time.Duration {

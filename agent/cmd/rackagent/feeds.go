@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"rackagent/agent"
-	"rackagent/agent/local"
 )
 
 type feedsCmd struct {
@@ -26,11 +25,7 @@ Below a bank stand its nodes: class, state, watts reserved, watts measured at th
 
 // Run asks and draws.
 func (c feedsCmd) Run(ctx context.Context, a *app) error {
-	var raw json.RawMessage
-	err := ask(ctx, a.socket(c.Socket), func(ctx context.Context, client *local.Client) (err error) {
-		raw, err = client.Status(ctx)
-		return err
-	})
+	raw, err := a.askStatus(ctx, c.Socket)
 	if err != nil {
 		return err
 	}

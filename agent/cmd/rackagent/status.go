@@ -19,13 +19,18 @@ type statusCmd struct {
 	JSON   bool   `help:"Print the agent's answer as it came."`
 }
 
-// Run asks and shows.
-func (c statusCmd) Run(ctx context.Context, a *app) error {
-	var raw json.RawMessage
-	err := ask(ctx, a.socket(c.Socket), func(ctx context.Context, client *local.Client) (err error) {
+// askStatus gives the running agent's status as it came.
+func (a *app) askStatus(ctx context.Context, socket string) (raw json.RawMessage, err error) {
+	err = ask(ctx, a.socket(socket), func(ctx context.Context, client *local.Client) (err error) {
 		raw, err = client.Status(ctx)
 		return err
 	})
+	return raw, err
+}
+
+// Run asks and shows.
+func (c statusCmd) Run(ctx context.Context, a *app) error {
+	raw, err := a.askStatus(ctx, c.Socket)
 	if err != nil {
 		return err
 	}

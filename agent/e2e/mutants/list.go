@@ -635,7 +635,7 @@ func mutants() []mutant {
 			[]string{power},
 		},
 		{
-			"the feed controller acts before it is armed", "agent/power/feedcontrol.go",
+			"the feed controller acts before it is armed", "agent/power/own.go",
 			"	return f.armed || f.volatile\n", "	return true\n",
 			[]string{power},
 		},
